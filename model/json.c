@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/cleanup.h"
+#include "model/groups.h"
 #include "model/json_writer.h"
 
 /* "key": of the outermost object, whose members are written one by one. */
@@ -13,71 +14,9 @@ static void put_key(struct ctask_json_writer *w, const char *key)
 	fprintf(w->out, ",\n\"%s\":", key);
 }
 
-/* Lists of indices, one for each of some things, kept one after another. */
-struct lists {
-	uint32_t *first; /* of thing i: items first[i] … first[i + 1] - 1 */
-	uint32_t *items;
-};
-
-static void lists_free(struct lists *lists)
-{
-	free(lists->first);
-	free(lists->items);
-}
-
-static int lists_alloc(struct lists *lists, uint32_t things, uint32_t items)
-{
-	lists->first = calloc((size_t)things + 2, sizeof(*lists->first));
-	lists->items = malloc(((size_t)items + 1) * sizeof(*lists->items));
-	return lists->first && lists->items ? 0 : -ENOMEM;
-}
-
-/* Turn counts in first[i + 2] into starts in first[i + 1], which filling moves to first[i]. */
-static void lists_start(struct lists *lists, uint32_t things)
-{
-	for (uint32_t i = 0; i < things; i++)
-		lists->first[i + 2] += lists->first[i + 1];
-}
-
 static bool edge_is_valid(const struct ctask_snapshot *snap, const struct ctask_edge *edge)
 {
 	return edge->waiter < snap->task_count && edge->awaited < snap->task_count;
-}
-
-/* Who waits for each task. */
-static int list_waiters(const struct ctask_snapshot *snap, struct lists *lists)
-{
-	if (lists_alloc(lists, snap->task_count, snap->edge_count))
-		return -ENOMEM;
-	for (uint32_t i = 0; i < snap->edge_count; i++) {
-		if (edge_is_valid(snap, &snap->edges[i]))
-			lists->first[snap->edges[i].awaited + 2]++;
-	}
-	lists_start(lists, snap->task_count);
-	for (uint32_t i = 0; i < snap->edge_count; i++) {
-		const struct ctask_edge *edge = &snap->edges[i];
-
-		if (edge_is_valid(snap, edge))
-			lists->items[lists->first[edge->awaited + 1]++] = edge->waiter;
-	}
-	return 0;
-}
-
-/* The tasks of each scope. */
-static int list_scope_tasks(const struct ctask_snapshot *snap, struct lists *lists)
-{
-	if (lists_alloc(lists, snap->scope_count, snap->task_count))
-		return -ENOMEM;
-	for (uint32_t i = 0; i < snap->task_count; i++) {
-		if (snap->tasks[i].scope < snap->scope_count)
-			lists->first[snap->tasks[i].scope + 2]++;
-	}
-	lists_start(lists, snap->scope_count);
-	for (uint32_t i = 0; i < snap->task_count; i++) {
-		if (snap->tasks[i].scope < snap->scope_count)
-			lists->items[lists->first[snap->tasks[i].scope + 1]++] = i;
-	}
-	return 0;
 }
 
 static void put_process(struct ctask_json_writer *w, const struct ctask_process *p)
@@ -153,13 +92,21 @@ static void put_runtime(struct ctask_json_writer *w, const struct ctask_runtime 
 	ctask_json_put_element(w, o, i);
 }
 
-/* Each distinct place as JSON text, made once: most stacks share their places. */
-static char **print_frames(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
-			   struct ctask_arena *kept)
-{
-	char **texts = malloc(((size_t)snap->frame_count + 1) * sizeof(*texts));
+/* A place as JSON text. */
+struct frame_text {
+	char *text;
+	size_t len;
+};
 
-	for (uint32_t i = 0; texts && i < snap->frame_count; i++) {
+/* Each distinct place as JSON text, made once: most stacks share their places. */
+static struct frame_text *print_frames(struct ctask_json_writer *w,
+				       const struct ctask_snapshot *snap, struct ctask_arena *kept)
+{
+	struct frame_text *texts = calloc((size_t)snap->frame_count + 1, sizeof(*texts));
+
+	if (!texts)
+		w->failed = true;
+	for (uint32_t i = 0; i < snap->frame_count && !w->failed; i++) {
 		const struct ctask_frame *frame = &snap->frames[i];
 		struct cJSON *o = ctask_json_object(w);
 		const char *text;
@@ -171,26 +118,41 @@ static char **print_frames(struct ctask_json_writer *w, const struct ctask_snaps
 		else
 			ctask_json_add_null(w, o, "line");
 		text = ctask_json_print(w, o);
-		texts[i] = text ? ctask_arena_take(kept, strlen(text) + 1) : NULL;
-		if (!texts[i]) {
-			w->failed = true;
+		if (!text)
 			break;
-		}
-		strcpy(texts[i], text);
+		texts[i].len = strlen(text);
+		texts[i].text = ctask_arena_take(kept, texts[i].len + 1);
+		if (texts[i].text)
+			memcpy(texts[i].text, text, texts[i].len + 1);
+		else
+			w->failed = true;
 	}
-	if (!texts)
-		w->failed = true;
 	return texts;
 }
 
 static void add_stack(struct ctask_json_writer *w, struct cJSON *task,
-		      const struct ctask_snapshot *snap, const struct ctask_task *t, char **frames)
+		      const struct ctask_snapshot *snap, const struct ctask_task *t,
+		      const struct frame_text *frames)
 {
-	struct cJSON *stack = ctask_json_add_array(w, task, "stack");
-	const uint32_t *frame = ctask_task_stack(snap, t);
+	const uint32_t *stack = ctask_task_stack(snap, t);
+	size_t bytes = 3;
+	char *text, *at;
 
 	for (uint32_t i = 0; i < t->stack_count; i++)
-		ctask_json_add_raw(w, stack, NULL, frames[frame[i]]);
+		bytes += frames[stack[i]].len + 1;
+	text = at = ctask_arena_take(&w->record, bytes);
+	if (!text) {
+		w->failed = true;
+		return;
+	}
+	*at++ = '[';
+	for (uint32_t i = 0; i < t->stack_count; i++) {
+		if (i)
+			*at++ = ',';
+		at = mempcpy(at, frames[stack[i]].text, frames[stack[i]].len);
+	}
+	memcpy(at, "]", 2);
+	ctask_json_add_raw(w, task, "stack", text);
 }
 
 static void add_waiting_for(struct ctask_json_writer *w, struct cJSON *task,
@@ -209,7 +171,8 @@ static void add_waiting_for(struct ctask_json_writer *w, struct cJSON *task,
 }
 
 static void put_tasks(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
-		      const struct lists *waiters, char **frames, uint32_t *told)
+		      const struct ctask_groups *waiters, const struct frame_text *frames,
+		      uint32_t *told)
 {
 	for (uint32_t i = 0; i < snap->task_count && !w->failed; i++) {
 		const struct ctask_task *t = &snap->tasks[i];
@@ -233,7 +196,7 @@ static void put_tasks(struct ctask_json_writer *w, const struct ctask_snapshot *
 		add_waiting_for(w, o, t);
 		awaited_by = ctask_json_add_array(w, o, "awaited_by");
 		for (uint32_t j = waiters->first[i]; j < waiters->first[i + 1]; j++) {
-			uint32_t waiter = waiters->items[j];
+			uint32_t waiter = snap->edges[waiters->items[j]].waiter;
 
 			if (told[waiter] == i + 1)
 				continue; /* a second edge between the same two */
@@ -248,26 +211,34 @@ static void put_tasks(struct ctask_json_writer *w, const struct ctask_snapshot *
 	}
 }
 
+/*
+ * An edge is two ids and a word of ours, nothing to escape; and there can be a
+ * million of them, so they do without items.
+ */
 static void put_edges(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
 {
-	uint32_t put_count = 0;
+	char waiter[CTASK_JSON_ID_BYTES], awaited[CTASK_JSON_ID_BYTES];
+	const char *between = "\n";
 
-	for (uint32_t i = 0; i < snap->edge_count && !w->failed; i++) {
+	for (uint32_t i = 0; i < snap->edge_count; i++) {
 		const struct ctask_edge *edge = &snap->edges[i];
-		struct cJSON *o;
 
 		if (!edge_is_valid(snap, edge))
 			continue;
-		o = ctask_json_object(w);
-		ctask_json_add_id(w, o, "waiter", snap->tasks[edge->waiter].id);
-		ctask_json_add_id(w, o, "awaited", snap->tasks[edge->awaited].id);
-		ctask_json_add_word(w, o, "kind", ctask_edge_kind_words[edge->kind]);
-		ctask_json_put_element(w, o, put_count++);
+		fputs_unlocked(between, w->out);
+		fputs_unlocked("{\"waiter\":", w->out);
+		fputs_unlocked(ctask_json_id(snap->tasks[edge->waiter].id, waiter), w->out);
+		fputs_unlocked(",\"awaited\":", w->out);
+		fputs_unlocked(ctask_json_id(snap->tasks[edge->awaited].id, awaited), w->out);
+		fputs_unlocked(",\"kind\":\"", w->out);
+		fputs_unlocked(ctask_edge_kind_words[edge->kind], w->out);
+		fputs_unlocked("\"}", w->out);
+		between = ",\n";
 	}
 }
 
 static void put_scopes(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
-		       const struct lists *members)
+		       const struct ctask_groups *members)
 {
 	for (uint32_t i = 0; i < snap->scope_count && !w->failed; i++) {
 		const struct ctask_scope *s = &snap->scopes[i];
@@ -297,12 +268,12 @@ static void put_scopes(struct ctask_json_writer *w, const struct ctask_snapshot 
 
 static void put_task_array(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
 {
-	__attribute__((cleanup(lists_free))) struct lists waiters = { 0 };
+	auto_groups waiters = { 0 };
 	__attribute__((cleanup(ctask_arena_free))) struct ctask_arena kept = { 0 };
 	auto_free uint32_t *told = calloc((size_t)snap->task_count + 1, sizeof(*told));
-	auto_free char **frames = print_frames(w, snap, &kept);
+	auto_free struct frame_text *frames = print_frames(w, snap, &kept);
 
-	if (!told || !frames || list_waiters(snap, &waiters))
+	if (!told || !frames || ctask_groups_by_awaited(&waiters, snap))
 		w->failed = true;
 	if (!w->failed)
 		put_tasks(w, snap, &waiters, frames, told);
@@ -310,9 +281,9 @@ static void put_task_array(struct ctask_json_writer *w, const struct ctask_snaps
 
 static void put_scope_array(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
 {
-	__attribute__((cleanup(lists_free))) struct lists members = { 0 };
+	auto_groups members = { 0 };
 
-	if (list_scope_tasks(snap, &members))
+	if (ctask_groups_by_scope(&members, snap))
 		w->failed = true;
 	if (!w->failed)
 		put_scopes(w, snap, &members);

@@ -18,6 +18,7 @@
  */
 
 enum { CHUNK_BYTES = 64 * 1024, PRINT_BYTES = 64 * 1024, PRINT_BYTES_MAX = 1 << 30 };
+enum { NUMBER_BYTES = 32 };
 
 struct chunk {
 	struct chunk *next;
@@ -204,23 +205,35 @@ void ctask_json_add_text(struct ctask_json_writer *w, struct cJSON *parent, cons
 		w->failed = true;
 }
 
+/* Room for a number, ending in a NUL. */
+static char *number_text(struct ctask_json_writer *w)
+{
+	char *text = ctask_arena_take(&w->record, NUMBER_BYTES);
+
+	if (text)
+		text[NUMBER_BYTES - 1] = '\0';
+	else
+		w->failed = true;
+	return text;
+}
+
+/* The digits of @p value, at least @p least of them, ending before @p end. Returns the first. */
+static char *decimal(char *end, uint64_t value, int least)
+{
+	for (; value > 0 || least > 0; least--, value /= 10)
+		*--end = (char)('0' + value % 10);
+	return end;
+}
+
 void ctask_json_add_int(struct ctask_json_writer *w, struct cJSON *parent, const char *key,
 			int64_t value)
 {
-	enum { BYTES = 24 };
-	char *text = ctask_arena_take(&w->record, BYTES);
-	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	char *text = number_text(w);
 	char *at;
 
-	if (!text) {
-		w->failed = true;
+	if (!text)
 		return;
-	}
-	at = text + BYTES - 1;
-	*at = '\0';
-	do
-		*--at = (char)('0' + rest % 10);
-	while ((rest /= 10) > 0);
+	at = decimal(text + NUMBER_BYTES - 1, value < 0 ? -(uint64_t)value : (uint64_t)value, 1);
 	if (value < 0)
 		*--at = '-';
 	add(w, parent, key, cJSON_Raw, at);
@@ -229,41 +242,49 @@ void ctask_json_add_int(struct ctask_json_writer *w, struct cJSON *parent, const
 void ctask_json_add_seconds(struct ctask_json_writer *w, struct cJSON *parent, const char *key,
 			    double value)
 {
-	enum { BYTES = 32 };
-	char *text;
+	char *text, *at;
+	uint64_t us;
 
-	if (!isfinite(value) || fabs(value) > 1e15) {
+	if (!isfinite(value) || fabs(value) > 1e12) {
 		ctask_json_add_null(w, parent, key);
 		return;
 	}
-	text = ctask_arena_take(&w->record, BYTES);
-	if (!text) {
-		w->failed = true;
+	text = number_text(w);
+	if (!text)
 		return;
-	}
-	snprintf(text, BYTES, "%.6f", value);
-	add(w, parent, key, cJSON_Raw, text);
+	us = (uint64_t)llround(fabs(value) * 1e6);
+	at = decimal(text + NUMBER_BYTES - 1, us % 1000000, 6);
+	*--at = '.';
+	at = decimal(at, us / 1000000, 1);
+	if (value < 0 && us > 0)
+		*--at = '-';
+	add(w, parent, key, cJSON_Raw, at);
 }
 
-void ctask_json_add_id(struct ctask_json_writer *w, struct cJSON *parent, const char *key,
-		       uint64_t id)
+char *ctask_json_id(uint64_t id, char to[CTASK_JSON_ID_BYTES])
 {
-	enum { BYTES = 24 };
-	char *text = ctask_arena_take(&w->record, BYTES);
-	char *at;
+	char *at = to + CTASK_JSON_ID_BYTES - 1;
 
-	if (!text) {
-		w->failed = true;
-		return;
-	}
-	at = text + BYTES - 1;
 	*at = '\0';
+	*--at = '"';
 	do
 		*--at = "0123456789abcdef"[id & 15];
 	while ((id >>= 4) > 0);
 	*--at = 'x';
 	*--at = '0';
-	add(w, parent, key, cJSON_String, at);
+	*--at = '"';
+	return at;
+}
+
+void ctask_json_add_id(struct ctask_json_writer *w, struct cJSON *parent, const char *key,
+		       uint64_t id)
+{
+	char *text = ctask_arena_take(&w->record, CTASK_JSON_ID_BYTES);
+
+	if (text)
+		add(w, parent, key, cJSON_Raw, ctask_json_id(id, text));
+	else
+		w->failed = true;
 }
 
 void ctask_json_add_time(struct ctask_json_writer *w, struct cJSON *parent, const char *key,

@@ -34,6 +34,10 @@ struct ctask_json_writer {
 	bool failed;
 };
 
+enum { CTASK_JSON_ID_BYTES = 24 };
+/** @p id as a JSON string, with its quotes, somewhere in @p to. */
+char *ctask_json_id(uint64_t id, char to[CTASK_JSON_ID_BYTES]);
+
 /** A new object, which belongs to nothing yet. */
 struct cJSON *ctask_json_object(struct ctask_json_writer *w);
 
