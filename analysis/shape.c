@@ -1,0 +1,188 @@
+/* shape.c - which subtrees of the await graph look the same. */
+#include "analysis/shape.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/intern.h"
+#include "model/cleanup.h"
+
+/*
+ * From the leaves up: the look of a task is its own look and those of its
+ * children, and each distinct look has a number. A child that several wait for
+ * counts as itself, whatever it looks like. That keeps cycles out: a cycle has
+ * such a task in it.
+ */
+
+struct shapes {
+	const struct ctask_graph *graph;
+	const struct ctask_snapshot *snap;
+	struct ctask_intern texts, stacks, own, whole, children;
+	const bool *unread;
+	uint32_t *look;	 /* of each task, in whole */
+	uint32_t *entry; /* of each child: what is returned */
+	char *wait;	 /* scratch, for one text */
+	size_t wait_room;
+	uint32_t *key; /* scratch, for one look */
+	size_t key_room;
+};
+
+/* What a line shows of the task itself, as numbers. */
+struct look {
+	uint32_t coroutine, stack, wait, runtime;
+	int32_t cancel_requests;
+	uint8_t state, wait_kind, cancel_pending, has_wait_left, unread;
+};
+
+static void shapes_fini(struct shapes *s)
+{
+	ctask_intern_fini(&s->texts);
+	ctask_intern_fini(&s->stacks);
+	ctask_intern_fini(&s->own);
+	ctask_intern_fini(&s->whole);
+	ctask_intern_fini(&s->children);
+	free(s->look);
+	free(s->entry);
+	free(s->wait);
+	free(s->key);
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Copy @p text with each number in it, hexadecimal ones too, as a single '#'. */
+static size_t without_numbers(const char *text, char *to)
+{
+	char *start = to;
+
+	while (*text) {
+		if (!is_digit(*text)) {
+			*to++ = *text++;
+			continue;
+		}
+		if (text[0] == '0' && text[1] == 'x')
+			text += 2 + strspn(text + 2, "0123456789abcdef");
+		else
+			text += strspn(text, "0123456789.");
+		*to++ = '#';
+	}
+	return (size_t)(to - start);
+}
+
+static uint32_t wait_text(struct shapes *s, const char *text)
+{
+	size_t len;
+
+	if (!text)
+		return UINT32_MAX - 1;
+	len = strlen(text);
+	if (len >= s->wait_room) {
+		char *grown = realloc(s->wait, len * 2 + 256);
+
+		if (!grown)
+			return UINT32_MAX;
+		s->wait = grown;
+		s->wait_room = len * 2 + 256;
+	}
+	return ctask_intern(&s->texts, s->wait, without_numbers(text, s->wait));
+}
+
+/* The look of the task alone, or UINT32_MAX when out of memory. */
+static uint32_t own_look(struct shapes *s, uint32_t task)
+{
+	const struct ctask_task *t = &s->snap->tasks[task];
+	const char *coroutine = t->coroutine ? t->coroutine : "";
+	struct look look;
+
+	memset(&look, 0, sizeof(look)); /* it is a key: no stray bytes between */
+	look.coroutine = ctask_intern(&s->texts, coroutine, strlen(coroutine));
+	look.stack = ctask_intern(&s->stacks, t->stack_count ? ctask_task_stack(s->snap, t) : &task,
+				  t->stack_count * sizeof(uint32_t));
+	look.wait = wait_text(s, t->wait_text);
+	if (look.coroutine == UINT32_MAX || look.stack == UINT32_MAX || look.wait == UINT32_MAX)
+		return UINT32_MAX;
+	look.runtime = t->runtime;
+	look.cancel_requests = t->cancel_requests;
+	look.state = t->state;
+	look.wait_kind = t->wait_kind;
+	look.cancel_pending = t->cancel_pending;
+	look.unread = s->unread[task];
+	look.has_wait_left = !isnan(t->wait_left_s);
+	return ctask_intern(&s->own, &look, sizeof(look));
+}
+
+static int compare_numbers(const void *left, const void *right)
+{
+	const uint32_t *a = left, *b = right;
+
+	return (*a > *b) - (*a < *b);
+}
+
+/* Number the children of @p node. They all have looks, but for shared ones, which need none. */
+static int enter_children(struct shapes *s, uint32_t node)
+{
+	const struct ctask_graph *g = s->graph;
+
+	for (uint32_t i = g->first[node]; i < g->end[node]; i++) {
+		uint32_t task = g->child[i];
+		uint32_t key[] = { g->child_kinds[i], g->shared[task],
+				   g->shared[task] ? task : s->look[task] };
+
+		s->entry[i] = ctask_intern(&s->children, key, sizeof(key));
+		if (s->entry[i] == UINT32_MAX)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Own look and children in one number; in the key the children stand sorted. */
+static int complete_look(struct shapes *s, uint32_t task)
+{
+	const struct ctask_graph *g = s->graph;
+	uint32_t count = g->end[task] - g->first[task];
+	uint32_t own = own_look(s, task);
+
+	if (own == UINT32_MAX)
+		return -ENOMEM;
+	if (count + 1 > s->key_room) {
+		size_t room = (size_t)count * 2 + 16;
+		uint32_t *grown = realloc(s->key, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		s->key = grown;
+		s->key_room = room;
+	}
+	s->key[0] = own;
+	memcpy(s->key + 1, s->entry + g->first[task], count * sizeof(*s->key));
+	qsort(s->key + 1, count, sizeof(*s->key), compare_numbers);
+	s->look[task] = ctask_intern(&s->whole, s->key, (count + 1) * sizeof(*s->key));
+	return s->look[task] == UINT32_MAX ? -ENOMEM : 0;
+}
+
+uint32_t *ctask_shapes(const struct ctask_graph *graph, const struct ctask_snapshot *snap,
+		       const bool *unread)
+{
+	__attribute__((cleanup(shapes_fini))) struct shapes s = { .graph = graph,
+								  .snap = snap,
+								  .unread = unread };
+	uint32_t top = graph->node_count - 1;
+
+	s.look = malloc(((size_t)top + 1) * sizeof(*s.look));
+	s.entry = malloc(((size_t)graph->child_room + 1) * sizeof(*s.entry));
+	if (!s.look || !s.entry)
+		return NULL;
+	for (uint32_t i = top; i-- > 0;) {
+		uint32_t task = graph->visit[i];
+
+		if (enter_children(&s, task) || complete_look(&s, task))
+			return NULL;
+	}
+	if (enter_children(&s, top))
+		return NULL;
+	return steal_ptr(&s.entry);
+}
