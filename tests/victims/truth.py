@@ -1,0 +1,328 @@
+"""truth.py - what a victim knows about its own tasks, told from inside.
+
+Nothing here reads memory: tasks come from asyncio.all_tasks(), places in code
+from cr_await, cr_frame and their kin, the way of waiting from _fut_waiter. Who
+waits for whom cannot be asked of asyncio on most versions, so each scenario
+writes its edges down by hand, next to the code that makes them.
+
+Runs on CPython 3.8 to 3.15.
+"""
+import asyncio
+import gc
+import json
+import os
+import sys
+import threading
+import traceback
+import types
+
+LONG = 100000  # seconds: longer than any test
+
+# Objects that stand between an awaiting frame and the awaited one and have no
+# attribute to follow: the next object is among what they refer to.
+WRAPPERS = {
+    "coroutine_wrapper",
+    "async_generator_asend",
+    "async_generator_athrow",
+    "anext_awaitable",
+}
+AWAITS = {
+    types.CoroutineType: ("cr_frame", "cr_await", "cr_running"),
+    types.GeneratorType: ("gi_frame", "gi_yieldfrom", "gi_running"),
+    types.AsyncGeneratorType: ("ag_frame", "ag_await", "ag_running"),
+}
+
+
+def version():
+    """The version as `3.13.5` or `3.15.0a1`."""
+    v = sys.version_info
+    level = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}[v.releaselevel]
+    return "%d.%d.%d%s" % (v[0], v[1], v[2], level + str(v.serial) if level else "")
+
+
+def place(frame):
+    code = frame.f_code
+    return {
+        "name": getattr(code, "co_qualname", code.co_name),
+        "filename": code.co_filename,
+        "line": frame.f_lineno or 0,
+    }
+
+
+def unwrap(obj):
+    """Look through the wrappers; None when there is no frame behind them."""
+    for _ in range(8):
+        if type(obj) in AWAITS:
+            return obj
+        if type(obj).__name__ not in WRAPPERS:
+            return None
+        behind = [
+            o
+            for o in gc.get_referents(obj)
+            if type(o) in AWAITS or type(o).__name__ in WRAPPERS
+        ]
+        if len(behind) != 1:
+            return None
+        obj = behind[0]
+    return None
+
+
+def suspended_stack(coro):
+    """The await chain of a suspended coroutine, innermost first."""
+    stack = []
+    obj = unwrap(coro)
+    while obj is not None:
+        frame_name, await_name, _ = AWAITS[type(obj)]
+        frame = getattr(obj, frame_name)
+        if frame is None:
+            break
+        stack.append(place(frame))
+        obj = unwrap(getattr(obj, await_name))
+    stack.reverse()
+    return stack
+
+
+def running_stack(coro, thread_ident):
+    """From the innermost frame of the thread down to the task's own coroutine, innermost first."""
+    obj = unwrap(coro)
+    bottom = getattr(obj, AWAITS[type(obj)][0])
+    frame = sys._current_frames()[thread_ident]
+    stack = []
+    while frame is not None:
+        stack.append(place(frame))
+        if frame is bottom:
+            return stack
+        frame = frame.f_back
+    raise AssertionError("the running task is not on its thread's stack")
+
+
+def current_task(loop=None):
+    """The current task, also where it is a pure-Python one, which 3.14 keeps apart."""
+    find = getattr(asyncio.tasks, "_py_current_task", None)
+    return asyncio.current_task(loop) or (find and find(loop))
+
+
+def all_tasks(loop):
+    """Every task of the loop that is not done, also the pure-Python ones, which 3.14 keeps apart."""
+    find = getattr(asyncio.tasks, "_py_all_tasks", None)
+    return set(asyncio.all_tasks(loop)) | set(find(loop) if find else ())
+
+
+def interpreter_id():
+    """The number of the interpreter this code runs in."""
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            current = __import__(name).get_current()
+        except (ImportError, AttributeError):
+            continue
+        return int(current[0]) if isinstance(current, tuple) else int(current)
+    return 0
+
+
+def thread_of(loop):
+    """(ident, native id) of the thread that runs the loop, or (None, None)."""
+    if not loop.is_running():
+        return None, None
+    ident = getattr(loop, "_thread_id", None)
+    if ident is None:  # a loop that does not say (uvloop): victims run those in the main thread only
+        ident = threading.main_thread().ident
+    for thread in threading.enumerate():
+        if thread.ident == ident:
+            return ident, thread.native_id
+    return None, None
+
+
+class Scene:
+    """What a victim plays: its loops, and what its author says about the tasks.
+
+    Every task must be told of by says(); it calls here() as its last step
+    before the await in which it stays. all_here() is then the sign that the
+    picture is complete.
+    """
+
+    def __init__(self):
+        self.loops = []
+        self.waits = {}  # task name -> waiting_for.kind, or a list of kinds that are as good
+        self.texts = {}  # task name -> what waiting_for.text must hold, a regular expression
+        self.edges = []  # (waiter name, awaited name, kind)
+        self.arrived = set()
+        self.ready = set()  # names of tasks that never run, and so never arrive
+
+    def says(self, name, wait, text=None):
+        assert name not in self.waits, "two tasks called %r" % name[:80]
+        self.waits[name] = wait
+        if text:
+            self.texts[name] = text
+
+    def edge(self, waiter, awaited, kind):
+        self.edges.append((waiter, awaited, kind))
+
+    def here(self):
+        # The task, not its name: an eager one runs before it is given its name.
+        self.arrived.add(current_task())
+
+    def missing(self):
+        return set(self.waits) - {task.get_name() for task in self.arrived} - self.ready
+
+    def task(self, task, runtime, current, ident):
+        name = task.get_name()
+        waiter = task._fut_waiter
+        if task is current:
+            state, stack = "running", running_stack(task.get_coro(), ident)
+        else:
+            state = "ready" if waiter is None or waiter.done() else "waiting"
+            stack = suspended_stack(task.get_coro())
+        return {
+            "id": hex(id(task)),
+            "name": name,
+            "runtime": runtime,
+            "state": state,
+            "coroutine": stack[-1]["name"],
+            "stack": stack,
+            "cancel_requests": task.cancelling() if hasattr(task, "cancelling") else None,
+            "waiting_for": self.waits[name] if state == "waiting" else None,
+            "waiting_text": self.texts.get(name),
+        }
+
+    def told(self):
+        """The truth as plain data. Nothing may run meanwhile but the caller."""
+        runtimes, tasks, ids = [], [], {}
+        for loop in self.loops:
+            ident, native = thread_of(loop)
+            mine = all_tasks(loop)
+            current = current_task(loop)
+            for task in mine:
+                if task.get_name() not in self.waits:
+                    raise AssertionError("nobody told of task %r" % task)
+                ids.setdefault(task.get_name(), []).append(hex(id(task)))
+                tasks.append(self.task(task, len(runtimes), current, ident))
+            runtimes.append(
+                {
+                    "kind": "asyncio",
+                    "implementation": sys.implementation.name,
+                    "version": version(),
+                    "interpreter": interpreter_id(),
+                    "thread_id": native,
+                    "loop": type(loop).__name__,
+                    "task_count": len(mine),
+                }
+            )
+        lost = set(self.waits) - set(ids)
+        assert not lost, "these tasks are not there: %r" % sorted(lost)[:5]
+        edges = []
+        for waiter, awaited, kind in self.edges:
+            assert len(ids[waiter]) == 1 and len(ids[awaited]) == 1, (waiter, awaited)
+            edges.append([ids[waiter][0], ids[awaited][0], kind])
+        self.check_edges(tasks, edges)
+        return {"pid": os.getpid(), "runtimes": runtimes, "tasks": tasks, "edges": edges}
+
+    def check_edges(self, tasks, edges):
+        """The hand-written table against what asyncio does say: a task that waits on a task."""
+        known = {(waiter, awaited) for waiter, awaited, _ in edges}
+        assert len(set(map(tuple, edges))) == len(edges), "an edge is told twice"
+        for loop in self.loops:
+            for task in all_tasks(loop):
+                on = task._fut_waiter
+                if asyncio.isfuture(on) and hasattr(on, "get_coro") and not on.done():
+                    pair = (hex(id(task)), hex(id(on)))
+                    assert pair in known, "edge not told: %s" % [
+                        t["name"][:80] for i in pair for t in tasks if t["id"] == i
+                    ]
+
+
+def merged(parts):
+    """One truth from those of several interpreters."""
+    whole = {"pid": os.getpid(), "runtimes": [], "tasks": [], "edges": []}
+    for part in parts:
+        base = len(whole["runtimes"])
+        whole["runtimes"] += part["runtimes"]
+        whole["tasks"] += [dict(t, runtime=t["runtime"] + base) for t in part["tasks"]]
+        whole["edges"] += part["edges"]
+    return whole
+
+
+def say(line):
+    """One line to the one who watches."""
+    data = (line + "\n").encode("ascii")
+    while data:
+        data = data[os.write(1, data):]
+
+
+def tell(truth):
+    """The truth as one line, then `ready`."""
+    if "--freeze" in sys.argv:
+        gc.collect()
+        gc.freeze()
+    say(json.dumps(truth))
+    say("ready")
+
+
+def give_up():
+    """The scene cannot be played: say why and leave at once, cleaning up nothing."""
+    traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def obey(beat):
+    """Answer each line on stdin through beat(reply), end at its end. Runs in its own thread."""
+
+    def listen():
+        pending = b""
+        while True:
+            data = os.read(0, 4096)
+            if not data:
+                os._exit(0)
+            pending += data
+            while b"\n" in pending:
+                line, pending = pending.split(b"\n", 1)
+                beat(lambda: say("pong"))
+
+    threading.Thread(target=listen, daemon=True, name="listener").start()
+
+
+def settle(loop, scene, done, more=lambda: True):
+    """Call done() once every task of the scene has arrived and the loop has nothing left to do."""
+    idle = [0]
+
+    def late():
+        sys.stderr.write("not there after 60 s: %r\n" % sorted(scene.missing())[:20])
+        sys.stderr.flush()
+        os._exit(1)
+
+    timer = threading.Timer(60, late)
+    timer.daemon = True
+
+    def look():
+        if getattr(loop, "_ready", ()) or scene.missing() or not more():
+            idle[0] = 0
+        else:
+            idle[0] += 1
+        if idle[0] < 5:
+            loop.call_later(0.002, look)
+            return
+        timer.cancel()
+        timer.join()
+        try:
+            done()
+        except BaseException:
+            give_up()
+
+    loop.call_soon(look)
+    timer.start()
+
+
+def started():
+    """Options that every victim takes: --settrace, --eager. Call it first in the program."""
+    if "--settrace" in sys.argv:
+
+        def trace(frame, event, arg):
+            return trace
+
+        threading.settrace(trace)
+        sys.settrace(trace)
+    sys.setrecursionlimit(20000)
+
+
+def eager():
+    return "--eager" in sys.argv
