@@ -1,0 +1,343 @@
+/* capture.c - from a process to a snapshot: a moment in which it rests, or a short stop. */
+#include "reader/capture.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "model/cleanup.h"
+#include "reader/pause.h"
+#include "reader/process.h"
+#include "reader/python.h"
+#include "reader/quiet.h"
+#include "reader/walk.h"
+
+enum {
+	/* How long a busy process is watched for a moment of rest before it is stopped. */
+	QUIET_BUDGET_US = 12 * 1000,
+	/* A walk that took at most this long is done while the target stands still. */
+	WALK_WHILE_HELD_US = 1000,
+	/* Short stops that only copy, before one in which the walk is done too. */
+	COPYING_STOPS = 3,
+};
+
+/* All that one capture holds. */
+struct capture {
+	pid_t pid;
+	const struct ctask_capture_options *options;
+	struct ctask_error *err;
+
+	struct ctask_memory *memory;
+	struct ctask_pages pages;
+	struct ctask_python python;
+	struct ctask_snapshot *snap;
+	struct ctask_walk walk;
+	struct ctask_quiet *quiet;
+	struct ctask_thread_ids *ids;
+
+	bool walk_ready;
+	int64_t start_ns, walk_ns; /* when we began; how long the last walk took */
+	int64_t paused_ns;
+	int64_t instant_us; /* of the picture, since the epoch */
+};
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static int64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static void fini(struct capture *c)
+{
+	if (c->walk_ready)
+		ctask_walk_fini(&c->walk);
+	ctask_pages_fini(&c->pages);
+	ctask_memory_destroy(c->memory);
+	ctask_quiet_destroy(c->quiet);
+	ctask_snapshot_destroy(c->snap);
+	free(c->ids);
+}
+
+/* What an error of the pages means for the whole. */
+static int explain(struct capture *c, int error)
+{
+	switch (error) {
+	case -ESRCH:
+	case -EOWNERDEAD:
+		return ctask_fail(c->err, EOWNERDEAD, "process %d ended while it was read",
+				  (int)c->pid);
+	case -EPERM:
+	case -EACCES:
+		return ctask_process_refused(c->pid, c->err);
+	case -ENOMEM:
+		return ctask_fail(c->err, ENOMEM, "out of memory");
+	case -ETIME:
+		return ctask_fail(
+			c->err, EBUSY,
+			"process %d is too busy for a true picture within a stop of %u ms: "
+			"allow more with --max-pause",
+			(int)c->pid, c->options->max_pause_ms);
+	default:
+		return ctask_fail(c->err, -error, "process %d could not be read: %s", (int)c->pid,
+				  strerror(-error));
+	}
+}
+
+/* Walk over what the pages serve now. */
+static int walk(struct capture *c)
+{
+	int64_t start = now_ns();
+	int ret;
+
+	c->walk.now_s = (double)start / 1e9;
+	ret = ctask_walk_run(&c->walk);
+	c->walk_ns = now_ns() - start;
+	return ret;
+}
+
+static void mark_instant(struct capture *c)
+{
+	c->instant_us = clock_ns(CLOCK_REALTIME) / 1000;
+}
+
+/* One walk over the running process. *ret_true when nothing ran meanwhile. */
+static int walk_live(struct capture *c, bool *ret_true)
+{
+	struct ctask_token before, after;
+	int ret = ctask_quiet_token(c->quiet, &before);
+
+	ctask_pages_thaw(&c->pages);
+	mark_instant(c);
+	if (!ret)
+		ret = walk(c);
+	if (!ret)
+		ret = ctask_quiet_token(c->quiet, &after);
+	*ret_true = !ret && ctask_quiet_between(&before, &after);
+	return ret;
+}
+
+/* Walk over a frozen copy. *ret_true when the copy held all that was needed. */
+static int walk_frozen(struct capture *c, bool *ret_true)
+{
+	int ret = walk(c);
+
+	*ret_true = !ret && c->pages.missed == 0;
+	return ret;
+}
+
+/*
+ * Copy the pages that are known to matter in a moment in which the process
+ * rests; much shorter than a walk, so that a busy process grants it often.
+ */
+static int try_quiet_copies(struct capture *c, bool *ret_true)
+{
+	int64_t until = now_ns() + QUIET_BUDGET_US * 1000ll;
+	int ret = ctask_pages_prepare(&c->pages);
+
+	*ret_true = false;
+	while (!ret && !*ret_true && now_ns() < until) {
+		struct ctask_token before, after;
+
+		ret = ctask_quiet_token(c->quiet, &before);
+		if (ret || !before.asleep)
+			continue;
+		mark_instant(c);
+		c->walk.now_s = (double)now_ns() / 1e9;
+		ret = ctask_pages_freeze(&c->pages);
+		if (!ret)
+			ret = ctask_quiet_token(c->quiet, &after);
+		if (ret || !ctask_quiet_between(&before, &after))
+			continue;
+		ret = walk_frozen(c, ret_true);
+		if (!ret && !*ret_true)
+			ret = ctask_pages_prepare(&c->pages);
+	}
+	return ret;
+}
+
+/*
+ * Stop the process, copy, let it go on. With @p walk_too the walk happens
+ * while it stands still, and a page that is missing is read.
+ */
+static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
+{
+	int64_t allowed = c->options->max_pause_ms * 1000000ll - c->paused_ns;
+	struct ctask_pause *pause = NULL;
+	int64_t start;
+	int ret = ctask_pages_prepare(&c->pages);
+
+	*ret_true = false;
+	if (ret)
+		return explain(c, ret);
+	start = now_ns();
+	if (allowed <= 0)
+		return explain(c, -ETIME);
+	ret = ctask_pause_begin(c->pid, start + allowed, &pause, c->err);
+	if (ret) {
+		c->paused_ns += now_ns() - start;
+		return ret == -ETIMEDOUT ? explain(c, -ETIME) : ret;
+	}
+	c->pages.deadline_ns = start + allowed;
+	mark_instant(c);
+	ret = ctask_pages_freeze(&c->pages);
+	if (!ret && walk_too) {
+		ctask_pages_hold(&c->pages, true);
+		ret = walk(c);
+		*ret_true = !ret;
+	}
+	ctask_pause_end(pause);
+	c->paused_ns += now_ns() - start;
+	c->pages.deadline_ns = 0;
+	if (!ret && !walk_too)
+		ret = walk_frozen(c, ret_true);
+	return ret ? explain(c, ret) : 0;
+}
+
+static int stop_until_true(struct capture *c, bool *ret_true)
+{
+	int ret = 0;
+
+	*ret_true = false;
+	for (int i = 0; !ret && !*ret_true && i < COPYING_STOPS; i++) {
+		bool quick = c->walk_ns <= WALK_WHILE_HELD_US * 1000ll;
+		bool unused;
+
+		ret = stop_and_copy(c, quick, ret_true);
+		/* Learn where the process now keeps what was missed. */
+		if (!ret && !*ret_true) {
+			ret = walk_live(c, &unused);
+			if (ret)
+				ret = explain(c, ret);
+		}
+	}
+	if (!ret && !*ret_true)
+		ret = stop_and_copy(c, true, ret_true);
+	return ret;
+}
+
+static int take_picture(struct capture *c)
+{
+	bool is_true = false;
+	int ret = walk_live(c, &is_true);
+
+	if (!ret && !is_true)
+		ret = try_quiet_copies(c, &is_true);
+	if (ret)
+		return explain(c, ret);
+	if (is_true)
+		return 0;
+	if (c->options->no_pause)
+		return ctask_fail(
+			c->err, EBUSY,
+			"process %d never rested, so that no true picture of it could be taken "
+			"without a stop: try again, or without --no-pause",
+			(int)c->pid);
+	return stop_until_true(c, &is_true);
+}
+
+static int find_python(struct capture *c, bool quick)
+{
+	struct ctask_mapping *maps = NULL;
+	uint32_t count = 0;
+	struct ctask_images images;
+	int ret = ctask_process_mappings(c->pid, &maps, &count, c->err);
+
+	if (ret)
+		return ret;
+	images = (struct ctask_images){
+		.pid = c->pid, .maps = maps, .count = count, .quick = quick
+	};
+	ret = ctask_python_find(&c->pages, &images, &c->python, c->err);
+	ctask_mappings_free(maps, count);
+	return c->pages.error ? explain(c, c->pages.error) : ret;
+}
+
+static int init(struct capture *c, bool quick)
+{
+	uint32_t id_count = 0;
+	int ret = ctask_process_check(c->pid, c->err);
+
+	if (ret)
+		return ret;
+	c->snap = ctask_snapshot_create();
+	c->quiet = ctask_quiet_create(c->pid);
+	if (!c->snap || !c->quiet)
+		return explain(c, -ENOMEM);
+	ret = ctask_memory_create_process(c->pid, &c->memory, c->err);
+	if (ret)
+		return ret;
+	ret = ctask_pages_init(&c->pages, c->memory);
+	if (ret)
+		return explain(c, ret);
+	ret = find_python(c, quick);
+	if (!ret)
+		ret = ctask_process_threads(c->pid, &c->ids, &id_count, c->err);
+	if (ret)
+		return ret;
+	ctask_walk_init(&c->walk, &c->pages, &c->python, c->snap);
+	c->walk_ready = true;
+	c->walk.ids = c->ids;
+	c->walk.id_count = id_count;
+	return 0;
+}
+
+int ctask_capture_process(pid_t pid, const struct ctask_capture_options *options,
+			  struct ctask_snapshot **ret_snap, struct ctask_error *err)
+{
+	struct ctask_capture_options own = options ? *options : (struct ctask_capture_options){ 0 };
+	struct capture c = { .pid = pid, .options = &own, .err = err, .start_ns = now_ns() };
+	int ret;
+
+	if (!own.max_pause_ms)
+		own.max_pause_ms = CTASK_MAX_PAUSE_MS_DEFAULT;
+	ret = init(&c, false);
+	if (!ret)
+		ret = take_picture(&c);
+	if (!ret && !c.walk.has_asyncio)
+		ret = ctask_fail(err, ENOTSUP,
+				 "process %d is CPython %s, but has not loaded asyncio", (int)pid,
+				 c.python.version);
+	if (!ret && ctask_process_describe(pid, c.snap->texts, &c.snap->process))
+		ret = explain(&c, -ENOMEM);
+	if (!ret) {
+		c.snap->source = CTASK_SOURCE_MEMORY;
+		c.snap->capture.captured_at_us = c.instant_us;
+		c.snap->capture.paused_us = (uint64_t)(c.paused_ns / 1000);
+		c.snap->capture.elapsed_us = (uint64_t)((now_ns() - c.start_ns) / 1000);
+		*ret_snap = steal_ptr(&c.snap);
+	}
+	fini(&c);
+	return ret;
+}
+
+int ctask_glance_process(pid_t pid, struct ctask_glance *ret_glance, struct ctask_error *err)
+{
+	const struct ctask_capture_options none = { 0 };
+	struct capture c = { .pid = pid, .options = &none, .err = err };
+	struct ctask_glance glance = { .implementation = "CPython" };
+	bool unproved;
+	int ret = init(&c, true);
+
+	if (!ret) {
+		c.walk.count_only = true;
+		ret = walk_live(&c, &unproved);
+		if (ret)
+			ret = explain(&c, ret);
+	}
+	if (!ret) {
+		snprintf(glance.version, sizeof(glance.version), "%s", c.python.version);
+		glance.has_asyncio = c.walk.has_asyncio;
+		glance.task_count = c.snap->task_count;
+		*ret_glance = glance;
+	}
+	fini(&c);
+	return ret;
+}

@@ -1,0 +1,68 @@
+/* code.h - code objects of a target: names, files, lines, local variables. */
+#ifndef CTASK_READER_CODE_H
+#define CTASK_READER_CODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/snapshot.h"
+#include "reader/object.h"
+
+enum { CTASK_CODE_LOCALS = 8 };
+
+/** A code object. Owned by the codes, valid until ctask_codes_forget(). */
+struct ctask_code {
+	uint64_t addr;
+	uint64_t bytecode; /* address of the first instruction */
+	ctask_text name;   /* qualified where the version has that */
+	ctask_text plain_name;
+	ctask_text filename;
+	uint32_t first_line;
+	bool library;	   /* of the runtime itself: asyncio */
+	ctask_text module; /* when library: file within it, "tasks.py" */
+	uint32_t index;	   /* a small number, for keys */
+	uint8_t *lines;
+	size_t lines_len;
+	/* Slots that were asked for: see ctask_code_local(). */
+	struct ctask_code_local {
+		const char *name;
+		int slot;
+	} locals[CTASK_CODE_LOCALS];
+	uint32_t local_count;
+};
+
+/** The code objects of one target, and the frames of a snapshot made from them. */
+struct ctask_codes {
+	struct ctask_heap *heap;     /* borrowed */
+	struct ctask_snapshot *snap; /* borrowed: texts and frames go there */
+	struct ctask_table index;    /* code address -> index into codes */
+	struct ctask_code **codes;
+	uint32_t code_count, code_room;
+	struct ctask_table places; /* code index and instruction -> frame of the snapshot */
+};
+
+/** Both are borrowed. */
+void ctask_codes_init(struct ctask_codes *codes, struct ctask_heap *heap,
+		      struct ctask_snapshot *snap);
+void ctask_codes_fini(struct ctask_codes *codes);
+/** Forget all: the target ran on, or the snapshot was cleared. */
+void ctask_codes_forget(struct ctask_codes *codes);
+
+/** The code object at @p addr; NULL when there is none that can be read. */
+struct ctask_code *ctask_code_at(struct ctask_codes *codes, uint64_t addr);
+
+/** The line of the instruction at byte @p lasti (negative: not started). 0 when it has none. */
+uint32_t ctask_code_line(const struct ctask_codes *codes, const struct ctask_code *code,
+			 int64_t lasti);
+
+/** The frame of the snapshot for this place in @p code; CTASK_NONE when out of memory. */
+uint32_t ctask_code_frame(struct ctask_codes *codes, const struct ctask_code *code, int64_t lasti);
+
+/**
+ * Slot of variable @p name, a string literal, among the locals of a frame of @p code (arguments,
+ * locals, cells and free variables, in the order in which a frame has them).
+ * -ENOENT when it has none.
+ */
+int ctask_code_local(struct ctask_codes *codes, struct ctask_code *code, const char *name);
+
+#endif

@@ -1,0 +1,280 @@
+/* pages.c - a bounded cache of a target's pages, and a frozen copy of them all. */
+#include "reader/pages.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+enum {
+	/* 24 MiB: enough that a walk in order of allocation rarely reads a page twice. */
+	LIVE_SLOTS = 6144,
+	/* Pages copied in one call: 4 MiB, so that a deadline is kept. */
+	PIECE_PAGES = 1024,
+	/* No page has this address: it is not aligned. */
+	NO_PAGE = 1,
+};
+
+int ctask_pages_init(struct ctask_pages *pages, struct ctask_memory *memory)
+{
+	*pages = (struct ctask_pages){ .memory = memory, .last_page = NO_PAGE };
+	return 0;
+}
+
+static void drop_slots(struct ctask_pages *pages)
+{
+	if (pages->slots)
+		munmap(pages->slots, (size_t)pages->slot_room * CTASK_PAGE);
+	pages->slots = NULL;
+	pages->slot_room = 0;
+}
+
+void ctask_pages_fini(struct ctask_pages *pages)
+{
+	drop_slots(pages);
+	ctask_table_fini(&pages->index);
+	free(pages->touched);
+	free(pages->runs);
+	*pages = (struct ctask_pages){ .last_page = NO_PAGE };
+}
+
+static void forget(struct ctask_pages *pages)
+{
+	ctask_table_clear(&pages->index);
+	pages->slot_count = 0;
+	pages->last_page = NO_PAGE;
+}
+
+void ctask_pages_thaw(struct ctask_pages *pages)
+{
+	forget(pages);
+	pages->mode = CTASK_PAGES_LIVE;
+	pages->missed = 0;
+	if (pages->slot_room > LIVE_SLOTS)
+		drop_slots(pages);
+}
+
+static int reserve_slots(struct ctask_pages *pages, uint32_t room)
+{
+	void *slots;
+
+	if (room <= pages->slot_room)
+		return 0;
+	drop_slots(pages);
+	slots = mmap(NULL, (size_t)room * CTASK_PAGE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (slots == MAP_FAILED)
+		return pages->error = -ENOMEM;
+	pages->slots = slots;
+	pages->slot_room = room;
+	return 0;
+}
+
+static int remember_touched(struct ctask_pages *pages, uint64_t page)
+{
+	if (pages->touched_count == pages->touched_room) {
+		uint32_t room = pages->touched_room * 2 + 1024;
+		uint64_t *moved = realloc(pages->touched, room * sizeof(*moved));
+
+		if (!moved)
+			return pages->error = -ENOMEM;
+		pages->touched = moved;
+		pages->touched_room = room;
+	}
+	pages->touched[pages->touched_count++] = page;
+	return 0;
+}
+
+static int check_deadline(struct ctask_pages *pages)
+{
+	struct timespec now;
+
+	if (!pages->deadline_ns)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec * 1000000000ll + now.tv_nsec < pages->deadline_ns)
+		return 0;
+	return pages->error = -ETIME;
+}
+
+/* Bring @p page into a slot. */
+static int load(struct ctask_pages *pages, uint64_t page, const uint8_t **ret_bytes)
+{
+	struct ctask_page_run run = { .addr = page, .count = 1 };
+	uint8_t *to;
+	ssize_t got;
+	int ret;
+
+	if (pages->error)
+		return pages->error;
+	ret = remember_touched(pages, page);
+	if (ret)
+		return ret;
+	if (pages->mode == CTASK_PAGES_FROZEN) {
+		pages->missed++;
+		return -EFAULT;
+	}
+	ret = check_deadline(pages);
+	if (!ret)
+		ret = reserve_slots(pages, LIVE_SLOTS);
+	if (ret)
+		return ret;
+	if (pages->slot_count == pages->slot_room) {
+		/* Full. In mode held this drops copies of a target that stands still: no harm. */
+		forget(pages);
+	}
+	to = pages->slots + (size_t)pages->slot_count * CTASK_PAGE;
+	got = pages->memory->ops->read_runs(pages->memory, &run, 1, to);
+	if (got < 0)
+		return pages->error = (int)got;
+	if (got < CTASK_PAGE) {
+		pages->touched_count--;
+		return -EFAULT;
+	}
+	pages->pages_read++;
+	if (ctask_table_put(&pages->index, page + 1, pages->slot_count))
+		return pages->error = -ENOMEM;
+	pages->slot_count++;
+	*ret_bytes = to;
+	return 0;
+}
+
+static int find(struct ctask_pages *pages, uint64_t page)
+{
+	uint32_t slot = ctask_table_get(&pages->index, page + 1, UINT32_MAX);
+	const uint8_t *bytes;
+	int ret;
+
+	if (slot != UINT32_MAX) {
+		bytes = pages->slots + (size_t)slot * CTASK_PAGE;
+	} else {
+		ret = load(pages, page, &bytes);
+		if (ret)
+			return ret;
+	}
+	pages->last_page = page;
+	pages->last_bytes = bytes;
+	return 0;
+}
+
+int ctask_pages_read_slowly(struct ctask_pages *pages, uint64_t addr, void *dst, size_t len)
+{
+	uint8_t *to = dst;
+
+	if (len > UINT64_MAX - addr) {
+		pages->fault_addr = addr;
+		return -EFAULT;
+	}
+	while (len) {
+		uint64_t in_page = addr & (CTASK_PAGE - 1);
+		size_t n = CTASK_PAGE - in_page < len ? CTASK_PAGE - in_page : len;
+		int ret = find(pages, addr - in_page);
+
+		if (ret) {
+			pages->fault_addr = addr;
+			return ret;
+		}
+		memcpy(to, pages->last_bytes + in_page, n);
+		to += n;
+		addr += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Sort what was touched, once each. */
+static void tidy_touched(struct ctask_pages *pages)
+{
+	uint32_t kept = 0;
+
+	if (pages->touched_count)
+		qsort(pages->touched, pages->touched_count, sizeof(*pages->touched), by_address);
+	for (uint32_t i = 0; i < pages->touched_count; i++)
+		if (!kept || pages->touched[i] != pages->touched[kept - 1])
+			pages->touched[kept++] = pages->touched[i];
+	pages->touched_count = kept;
+}
+
+/* Neighbouring pages as one run each. Returns the number of runs. */
+static uint32_t runs_of(const uint64_t *page, uint32_t count, struct ctask_page_run *runs)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (n && page[i] == runs[n - 1].addr + runs[n - 1].count * CTASK_PAGE)
+			runs[n - 1].count++;
+		else
+			runs[n++] = (struct ctask_page_run){ .addr = page[i], .count = 1 };
+	}
+	return n;
+}
+
+int ctask_pages_prepare(struct ctask_pages *pages)
+{
+	uint32_t room;
+	void *moved;
+
+	if (pages->error)
+		return pages->error;
+	tidy_touched(pages);
+	/* Room for as many again: in mode held, new pages are added. */
+	room = pages->touched_count * 2 + 256;
+	forget(pages);
+	if (reserve_slots(pages, room))
+		return pages->error;
+	/* Best effort: without it, the first write to each slot costs a page fault. */
+	(void)madvise(pages->slots, (size_t)pages->touched_count * CTASK_PAGE, MADV_POPULATE_WRITE);
+	moved = realloc(pages->runs,
+			sizeof(*pages->runs) * (PIECE_PAGES < room ? PIECE_PAGES : room));
+	if (!moved)
+		return pages->error = -ENOMEM;
+	pages->runs = moved;
+	return 0;
+}
+
+/* Copy the touched pages from the @p first one on, @p count of them, up to one that has gone. */
+static ssize_t freeze_piece(struct ctask_pages *pages, uint32_t first, uint32_t count)
+{
+	uint32_t run_count = runs_of(pages->touched + first, count, pages->runs);
+	ssize_t got = pages->memory->ops->read_runs(pages->memory, pages->runs, run_count,
+						    pages->slots +
+							    (size_t)pages->slot_count * CTASK_PAGE);
+
+	if (got < 0)
+		return pages->error = (int)got;
+	got /= CTASK_PAGE;
+	for (uint32_t i = 0; i < (uint32_t)got; i++)
+		if (ctask_table_put(&pages->index, pages->touched[first + i] + 1,
+				    pages->slot_count++))
+			return pages->error = -ENOMEM;
+	pages->pages_read += (uint64_t)got;
+	return got;
+}
+
+int ctask_pages_freeze(struct ctask_pages *pages)
+{
+	forget(pages);
+	pages->missed = 0;
+	pages->mode = CTASK_PAGES_FROZEN;
+	for (uint32_t done = 0; done < pages->touched_count;) {
+		uint32_t left = pages->touched_count - done;
+		uint32_t n = left < PIECE_PAGES ? left : PIECE_PAGES;
+		ssize_t got;
+
+		if (check_deadline(pages))
+			return pages->error;
+		got = freeze_piece(pages, done, n);
+		if (got < 0)
+			return (int)got;
+		/* A page that has gone stops the call: leave it out and go on behind it. */
+		done += got < n ? (uint32_t)got + 1 : n;
+	}
+	return 0;
+}

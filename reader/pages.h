@@ -1,0 +1,89 @@
+/* pages.h - a bounded cache of a target's pages, and a frozen copy of them all. */
+#ifndef CTASK_READER_PAGES_H
+#define CTASK_READER_PAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "reader/memory.h"
+#include "reader/table.h"
+
+/*
+ * A walk over a target's objects reads through here. Three ways to use it:
+ *
+ *   live    a page is read when it is first touched and may be dropped again
+ *           when the cache is full; which pages were touched is remembered.
+ *   frozen  ctask_pages_freeze() has read all touched pages in one go; nothing
+ *           else is readable, but what was missed is remembered, so that the
+ *           next freeze has it too.
+ *   held    as frozen, but a page that is missed is read: for a target that is
+ *           stopped.
+ */
+enum ctask_pages_mode { CTASK_PAGES_LIVE, CTASK_PAGES_FROZEN, CTASK_PAGES_HELD };
+
+struct ctask_pages {
+	/* The page read last: most reads hit it. */
+	uint64_t last_page;
+	const uint8_t *last_bytes;
+
+	struct ctask_memory *memory;
+	enum ctask_pages_mode mode;
+	struct ctask_table index; /* page address + 1 -> slot */
+	uint8_t *slots;
+	uint32_t slot_count, slot_room;
+
+	uint64_t *touched; /* page addresses, some perhaps twice */
+	uint32_t touched_count, touched_room;
+
+	struct ctask_page_run *runs; /* scratch of a freeze */
+
+	uint64_t missed;     /**< reads that a frozen copy could not serve */
+	uint64_t fault_addr; /**< of the last failed read */
+	int error;	     /**< sticky: -ESRCH, -EPERM, -ETIME, -ENOMEM; 0 = none */
+	uint64_t pages_read; /**< since creation, for people who measure */
+	int64_t deadline_ns; /**< CLOCK_MONOTONIC; past it reading fails with -ETIME. 0 = none */
+};
+
+/** @p memory is borrowed. 0 or -ENOMEM. */
+int ctask_pages_init(struct ctask_pages *pages, struct ctask_memory *memory);
+void ctask_pages_fini(struct ctask_pages *pages);
+
+/** Forget all copies, keep the list of touched pages; go on in mode live. */
+void ctask_pages_thaw(struct ctask_pages *pages);
+/**
+ * Do all of a freeze that can be done beforehand, so that the freeze itself,
+ * during which a target may be stopped, only copies. 0, or the sticky error.
+ */
+int ctask_pages_prepare(struct ctask_pages *pages);
+/**
+ * Behind ctask_pages_prepare(): copy all pages touched so far, in as few calls as possible; go on in mode
+ * frozen. Pages that can no longer be read are left out. 0, or the sticky error.
+ */
+int ctask_pages_freeze(struct ctask_pages *pages);
+/** From frozen to held, or back. */
+static inline void ctask_pages_hold(struct ctask_pages *pages, bool hold)
+{
+	pages->mode = hold ? CTASK_PAGES_HELD : CTASK_PAGES_FROZEN;
+}
+
+/** Not for callers: the part of ctask_pages_read() that is not on the hot path. */
+int ctask_pages_read_slowly(struct ctask_pages *pages, uint64_t addr, void *dst, size_t len);
+
+/**
+ * Copy @p len bytes at @p addr to @p dst. All or nothing: on failure @p dst is
+ * undefined. 0, -EFAULT when there is no such memory (or none in the frozen
+ * copy), or the sticky error.
+ */
+static inline int ctask_pages_read(struct ctask_pages *pages, uint64_t addr, void *dst, size_t len)
+{
+	uint64_t in_page = addr & (CTASK_PAGE - 1);
+
+	if (addr - in_page == pages->last_page && len <= CTASK_PAGE - in_page) {
+		memcpy(dst, pages->last_bytes + in_page, len);
+		return 0;
+	}
+	return ctask_pages_read_slowly(pages, addr, dst, len);
+}
+
+#endif

@@ -1,0 +1,192 @@
+/* pause.c - hold all threads of a process for a moment. */
+#include "reader/pause.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "model/cleanup.h"
+
+struct held {
+	int tid;
+	int signal;   /* arrived while we held it: hand it on */
+	bool stopped; /* seen standing still */
+	bool gone;
+};
+
+struct ctask_pause {
+	pid_t pid;
+	struct held *threads;
+	uint32_t count, room;
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static int who_traces(pid_t tid)
+{
+	char path[64], line[256];
+	auto_fclose FILE *file = NULL;
+	int tracer = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "TracerPid: %d", &tracer) == 1)
+			break;
+	return tracer;
+}
+
+static int refuse(pid_t pid, int tid, int error, struct ctask_error *err)
+{
+	int tracer = error == EPERM ? who_traces(tid) : 0;
+
+	if (tracer)
+		return ctask_fail(
+			err, EPERM,
+			"process %d never rests and cannot be stopped: process %d traces it",
+			(int)pid, tracer);
+	return ctask_fail(
+		err, EPERM,
+		"process %d never rests and may not be stopped (no right to trace it: needs "
+		"CAP_SYS_PTRACE)",
+		(int)pid);
+}
+
+/* Take hold of one thread, if it is not held yet. 1 when it is new. */
+static int seize(struct ctask_pause *pause, int tid, struct ctask_error *err)
+{
+	for (uint32_t i = 0; i < pause->count; i++)
+		if (pause->threads[i].tid == tid)
+			return 0;
+	if (pause->count == pause->room) {
+		uint32_t room = pause->room * 2 + 16;
+		struct held *moved = realloc(pause->threads, room * sizeof(*moved));
+
+		if (!moved)
+			return ctask_fail(err, ENOMEM, "out of memory");
+		pause->threads = moved;
+		pause->room = room;
+	}
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
+		if (errno == ESRCH)
+			return 0; /* it ended */
+		/* A thread that has ended but is still listed cannot be traced, and need not be. */
+		if (errno == EPERM && who_traces(tid) == 0 && tid == pause->pid && pause->count)
+			return 0;
+		return refuse(pause->pid, tid, errno, err);
+	}
+	pause->threads[pause->count++] = (struct held){ .tid = tid };
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) && errno == ESRCH)
+		pause->threads[pause->count - 1].gone = true;
+	return 1;
+}
+
+/* Seize every thread that is listed. The number of new ones, or -errno. */
+static int seize_listed(struct ctask_pause *pause, struct ctask_error *err)
+{
+	char path[64];
+	auto_closedir DIR *dir = NULL;
+	struct dirent *entry;
+	int fresh = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pause->pid);
+	dir = opendir(path);
+	if (!dir)
+		return ctask_fail(err, EOWNERDEAD, "process %d has ended", (int)pause->pid);
+	while ((entry = readdir(dir))) {
+		int tid = atoi(entry->d_name);
+		int ret = tid > 0 ? seize(pause, tid, err) : 0;
+
+		if (ret < 0)
+			return ret;
+		fresh += ret;
+	}
+	return fresh;
+}
+
+static int await_stop(struct held *t, int64_t deadline_ns)
+{
+	for (unsigned spins = 0; !t->stopped && !t->gone; spins++) {
+		int status;
+		pid_t got = waitpid(t->tid, &status, __WALL | WNOHANG);
+
+		if (got < 0 && errno != EINTR) {
+			t->gone = true;
+		} else if (got == t->tid) {
+			t->stopped = WIFSTOPPED(status);
+			t->gone = !t->stopped;
+			/* No event in the upper half: a signal was on its way to the thread. */
+			if (t->stopped && status >> 16 == 0)
+				t->signal = WSTOPSIG(status);
+		} else if (now_ns() > deadline_ns) {
+			return -ETIMEDOUT;
+		} else if (spins > 64) {
+			sched_yield();
+		}
+	}
+	return 0;
+}
+
+int ctask_pause_begin(pid_t pid, int64_t deadline_ns, struct ctask_pause **ret_pause,
+		      struct ctask_error *err)
+{
+	struct ctask_pause *pause = calloc(1, sizeof(*pause));
+	int fresh, ret = 0;
+
+	if (!pause)
+		return ctask_fail(err, ENOMEM, "out of memory");
+	pause->pid = pid;
+	/* A thread that runs may start others: list again until nothing new appears. */
+	do {
+		fresh = seize_listed(pause, err);
+		for (uint32_t i = 0; fresh > 0 && !ret && i < pause->count; i++)
+			ret = await_stop(&pause->threads[i], deadline_ns);
+	} while (fresh > 0 && !ret);
+	if (!ret && fresh < 0)
+		ret = fresh;
+	else if (ret)
+		ret = ctask_fail(err, -ret, "process %d did not stop in time", (int)pid);
+	if (ret) {
+		ctask_pause_end(pause);
+		return ret;
+	}
+	*ret_pause = pause;
+	return 0;
+}
+
+/*
+ * A thread that was told to stop but has not yet must be let go too, or it
+ * would stop later with nobody there to continue it: wait for it, briefly. If
+ * it is still in the kernel then, our own end releases it.
+ */
+static void release(struct held *t)
+{
+	enum { PATIENCE_NS = 20 * 1000 * 1000 };
+
+	if (!t->stopped && !t->gone)
+		(void)await_stop(t, now_ns() + PATIENCE_NS);
+	if (!t->gone)
+		(void)ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)t->signal);
+}
+
+void ctask_pause_end(struct ctask_pause *pause)
+{
+	if (!pause)
+		return;
+	for (uint32_t i = 0; i < pause->count; i++)
+		release(&pause->threads[i]);
+	free(pause->threads);
+	free(pause);
+}

@@ -1,0 +1,29 @@
+/* pause.h - hold all threads of a process for a moment. */
+#ifndef CTASK_READER_PAUSE_H
+#define CTASK_READER_PAUSE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "model/error.h"
+
+/**
+ * A process that is held by ptrace. SEIZE and INTERRUPT, not a signal: the
+ * parent gets no notice, and the kernel lets the threads go on should this
+ * process die. Use it from one thread only.
+ */
+struct ctask_pause;
+
+/**
+ * Stop all threads of @p pid. On return every thread stands still, or is in a
+ * kernel call from which it cannot return. -EPERM when it may not be traced
+ * (or is traced by somebody else), -ETIMEDOUT past @p deadline_ns
+ * (CLOCK_MONOTONIC), -EOWNERDEAD when it ended; the process then runs on.
+ */
+int ctask_pause_begin(pid_t pid, int64_t deadline_ns, struct ctask_pause **ret_pause,
+		      struct ctask_error *err);
+
+/** Let all threads go on; signals that came meanwhile reach them. NULL is fine. */
+void ctask_pause_end(struct ctask_pause *pause);
+
+#endif

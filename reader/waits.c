@@ -1,0 +1,512 @@
+/* waits.c - what a task waits for, in words: the frames of asyncio it stands in, the future it awaits. */
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/cleanup.h"
+#include "reader/walk.h"
+
+/* What is being put together for one task. */
+struct wait {
+	struct ctask_walk *walk;
+	const struct ctask_link *link; /* the frame whose row matched */
+	const struct ctask_code *code;
+	uint64_t self;	 /* the frame's `self`, 0 when it has none */
+	uint64_t future; /* what the task awaits */
+	enum ctask_wait_kind kind;
+	double left_s;
+	char text[512];
+};
+
+static void say(struct wait *wait, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct wait *wait, const char *format, ...)
+{
+	size_t len = strlen(wait->text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(wait->text + len, sizeof(wait->text) - len, format, args);
+	va_end(args);
+}
+
+static int read_local(struct wait *wait, const char *name, uint64_t *ret)
+{
+	int err = ctask_link_local(&wait->walk->codes, wait->link, name, ret);
+
+	return !err && ctask_kind_of(&wait->walk->heap, *ret) == CTASK_KIND_NONE ? -ENOENT : err;
+}
+
+static int read_attr(struct wait *wait, uint64_t obj, const char *name, uint64_t *ret)
+{
+	int err = obj ? ctask_attr(&wait->walk->heap, obj, name, ret) : -ENOENT;
+
+	return !err && ctask_kind_of(&wait->walk->heap, *ret) == CTASK_KIND_NONE ? -ENOENT : err;
+}
+
+static int read_int_attr(struct wait *wait, uint64_t obj, const char *name, int64_t *ret)
+{
+	uint64_t value;
+	int err = read_attr(wait, obj, name, &value);
+
+	return err ? err : ctask_int_value(&wait->walk->heap, value, ret);
+}
+
+/* How many a container holds, or -1. */
+static int64_t length_of(struct wait *wait, uint64_t obj)
+{
+	struct ctask_heap *heap = &wait->walk->heap;
+	struct ctask_items items;
+	uint64_t count;
+
+	switch (ctask_kind_of(heap, obj)) {
+	case CTASK_KIND_DEQUE:
+		return ctask_deque_items(heap, obj, NULL, 0, &count) ? -1 : (int64_t)count;
+	case CTASK_KIND_LIST:
+	case CTASK_KIND_TUPLE:
+		return ctask_items_of(heap, obj, &items) ? -1 : (int64_t)items.count;
+	case CTASK_KIND_SET: /* PySetObject.used, before the mask */
+		return ctask_heap_u64(heap, obj + heap->layout.set_mask - 8, &count)
+			       ? -1
+			       : (int64_t)count;
+	default:
+		return -1;
+	}
+}
+
+static void say_length(struct wait *wait, const char *attr, const char *format)
+{
+	uint64_t obj;
+	int64_t count;
+
+	if (read_attr(wait, wait->self, attr, &obj))
+		return;
+	count = length_of(wait, obj);
+	if (count >= 0) {
+		char words[64];
+
+		snprintf(words, sizeof(words), format, (long long)count);
+		say(wait, ", %s", words);
+	}
+}
+
+/* Seconds until a TimerHandle's time. NAN when it is not the standard library's. */
+static double left_of_timer(struct wait *wait, uint64_t handle)
+{
+	uint64_t when;
+	double at;
+
+	if (read_attr(wait, handle, "_when", &when) ||
+	    ctask_number_value(&wait->walk->heap, when, &at))
+		return NAN;
+	return at - wait->walk->now_s;
+}
+
+/* "Lock.acquire": the type as the program named it, the function as asyncio did. */
+static void say_method(struct wait *wait)
+{
+	const struct ctask_type *type =
+		wait->self ? ctask_type_of(&wait->walk->heap, wait->self) : NULL;
+
+	if (type)
+		say(wait, "%.64s.", ctask_type_short_name(type));
+	say(wait, "%.64s", wait->code->plain_name);
+}
+
+static void read_sleep(struct wait *wait)
+{
+	struct ctask_walk *walk = wait->walk;
+	uint64_t delay, timer;
+	double seconds;
+
+	if (!read_local(wait, "h", &timer))
+		wait->left_s = left_of_timer(wait, timer);
+	if (read_local(wait, "delay", &delay) || ctask_number_value(&walk->heap, delay, &seconds))
+		seconds = NAN;
+	say(wait, isnan(seconds) ? "sleep" : "sleep %g s", seconds);
+}
+
+static void read_waiting(struct wait *wait)
+{
+	say_method(wait);
+	say_length(wait, "_waiters", "%lld waiting");
+}
+
+static void read_queue(struct wait *wait)
+{
+	int64_t maxsize, unfinished;
+
+	say_method(wait);
+	if (!strcmp(wait->code->plain_name, "join")) {
+		if (!read_int_attr(wait, wait->self, "_unfinished_tasks", &unfinished))
+			say(wait, ", %lld unfinished", (long long)unfinished);
+		return;
+	}
+	say_length(wait, "_queue", "size %lld");
+	if (!read_int_attr(wait, wait->self, "_maxsize", &maxsize)) {
+		if (maxsize > 0)
+			say(wait, ", maxsize %lld", (long long)maxsize);
+		else
+			say(wait, ", no maxsize");
+	}
+}
+
+static void read_socket(struct wait *wait)
+{
+	enum { SOCK_FD = 16 }; /* PySocketSockObject.sock_fd, Modules/socketmodule.h */
+	uint64_t sock;
+	int32_t fd;
+
+	say(wait, "%.64s", wait->code->plain_name);
+	if (!read_local(wait, "sock", &sock) &&
+	    !ctask_pages_read(wait->walk->heap.pages, sock + SOCK_FD, &fd, sizeof(fd)) && fd >= 0 &&
+	    fd < 1 << 24)
+		say(wait, ", fd %d", fd);
+}
+
+static void read_stream(struct wait *wait)
+{
+	int64_t fd;
+	uint64_t transport;
+
+	say_method(wait);
+	if (!read_attr(wait, wait->self, "_transport", &transport) &&
+	    !read_int_attr(wait, transport, "_sock_fd", &fd))
+		say(wait, ", fd %lld", (long long)fd);
+}
+
+static void read_subprocess(struct wait *wait)
+{
+	int64_t pid;
+
+	say_method(wait);
+	if (!read_int_attr(wait, wait->self, "pid", &pid) ||
+	    !read_int_attr(wait, wait->self, "_pid", &pid))
+		say(wait, ", pid %lld", (long long)pid);
+}
+
+static void read_group(struct wait *wait)
+{
+	say(wait, "task group");
+	say_length(wait, "_tasks", "%lld left");
+}
+
+static void read_wait(struct wait *wait)
+{
+	uint64_t counter;
+	int64_t count;
+
+	say(wait, "wait");
+	if (!read_local(wait, "counter", &counter) &&
+	    !ctask_int_value(&wait->walk->heap, counter, &count))
+		say(wait, ", %lld left", (long long)count);
+	if (!read_local(wait, "timeout_handle", &counter))
+		wait->left_s = left_of_timer(wait, counter);
+}
+
+static void read_as_completed(struct wait *wait)
+{
+	say(wait, "as_completed");
+	say_length(wait, "_todo", "%lld left"); /* from 3.13 on, where it is a class */
+}
+
+static void read_function(struct wait *wait)
+{
+	say_method(wait);
+}
+
+/*
+ * The frames of asyncio that mean something to a user. The outermost one of
+ * those in which a task stands decides: readline, not the readuntil and the
+ * _wait_for_data inside of it. An attribute of self, where one is named, tells
+ * classes with methods of one name apart in versions without qualified names.
+ */
+static const struct wait_row {
+	const char *module, *function; /* NULL: any function of the module */
+	const char *attribute;	       /* that self must have; NULL: none */
+	enum ctask_wait_kind kind;
+	void (*read)(struct wait *wait);
+} wait_rows[] = {
+	{ "base_events.py", "getaddrinfo", NULL, CTASK_WAIT_EXECUTOR, read_function },
+	{ "base_events.py", "getnameinfo", NULL, CTASK_WAIT_EXECUTOR, read_function },
+	{ "base_events.py", "shutdown_default_executor", NULL, CTASK_WAIT_EXECUTOR, read_function },
+	{ "base_events.py", "create_connection", NULL, CTASK_WAIT_SOCKET, read_function },
+	{ "base_events.py", "create_datagram_endpoint", NULL, CTASK_WAIT_SOCKET, read_function },
+	{ "base_events.py", "start_tls", NULL, CTASK_WAIT_SOCKET, read_function },
+	{ "base_events.py", "sock_sendfile", NULL, CTASK_WAIT_SOCKET, read_socket },
+	{ "base_events.py", "subprocess_exec", NULL, CTASK_WAIT_SUBPROCESS, read_function },
+	{ "base_events.py", "subprocess_shell", NULL, CTASK_WAIT_SUBPROCESS, read_function },
+	{ "base_events.py", "serve_forever", NULL, CTASK_WAIT_OTHER, read_function },
+	{ "base_events.py", "wait_closed", NULL, CTASK_WAIT_OTHER, read_function },
+	{ "base_subprocess.py", NULL, NULL, CTASK_WAIT_SUBPROCESS, read_subprocess },
+	{ "locks.py", "acquire", "_locked", CTASK_WAIT_LOCK, read_waiting },
+	{ "locks.py", "acquire", "_value", CTASK_WAIT_SEMAPHORE, read_waiting },
+	{ "locks.py", "wait", "_parties", CTASK_WAIT_CONDITION, read_function }, /* Barrier */
+	{ "locks.py", "wait", "_lock", CTASK_WAIT_CONDITION, read_waiting },
+	{ "locks.py", "wait_for", "_lock", CTASK_WAIT_CONDITION, read_waiting },
+	{ "locks.py", "wait", "_value", CTASK_WAIT_EVENT, read_waiting },
+	{ "queues.py", "get", NULL, CTASK_WAIT_QUEUE, read_queue },
+	{ "queues.py", "put", NULL, CTASK_WAIT_QUEUE, read_queue },
+	{ "queues.py", "join", NULL, CTASK_WAIT_QUEUE, read_queue },
+	{ "selector_events.py", NULL, NULL, CTASK_WAIT_SOCKET, read_socket },
+	{ "streams.py", NULL, NULL, CTASK_WAIT_STREAM, read_stream },
+	{ "subprocess.py", NULL, NULL, CTASK_WAIT_SUBPROCESS, read_subprocess },
+	{ "taskgroups.py", "__aexit__", NULL, CTASK_WAIT_GROUP, read_group },
+	{ "tasks.py", "_wait", NULL, CTASK_WAIT_WAIT, read_wait },
+	{ "tasks.py", "_wait_for_one", NULL, CTASK_WAIT_WAIT, read_as_completed },
+	{ "tasks.py", "sleep", NULL, CTASK_WAIT_SLEEP, read_sleep },
+	{ "threads.py", "to_thread", NULL, CTASK_WAIT_EXECUTOR, read_function },
+	{ "unix_events.py", NULL, NULL, CTASK_WAIT_SOCKET, read_socket },
+};
+
+static bool is_in(const struct ctask_code *code, const char *module, const char *function)
+{
+	return code->module && !strcmp(code->module, module) &&
+	       (!function || !strcmp(code->plain_name, function));
+}
+
+static const struct wait_row *row_of(struct wait *wait)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(wait_rows); i++) {
+		const struct wait_row *row = &wait_rows[i];
+		uint64_t value;
+
+		if (is_in(wait->code, row->module, row->function) &&
+		    (!row->attribute || (wait->self && !ctask_attr(&wait->walk->heap, wait->self,
+								   row->attribute, &value))))
+			return row;
+	}
+	return NULL;
+}
+
+/* Look at one frame; true when a row explains it. */
+static bool explain_frame(struct wait *wait, const struct ctask_link *link)
+{
+	const struct wait_row *row;
+
+	wait->link = link;
+	wait->code = wait->walk->codes.codes[link->code];
+	if (read_local(wait, "self", &wait->self))
+		wait->self = 0;
+	row = row_of(wait);
+	if (!row)
+		return false;
+	wait->kind = row->kind;
+	row->read(wait);
+	return true;
+}
+
+bool ctask_future_is_done(struct ctask_walk *walk, uint64_t addr)
+{
+	struct ctask_heap *heap = &walk->heap;
+	uint64_t value;
+	uint32_t state;
+
+	switch (ctask_kind_of(heap, addr)) {
+	case CTASK_KIND_FUTURE:
+	case CTASK_KIND_TASK:
+		return !ctask_pages_read(heap->pages, addr + heap->layout.task_state, &state,
+					 sizeof(state)) &&
+		       state != 0;
+	case CTASK_KIND_PY_FUTURE:
+	case CTASK_KIND_PY_TASK:
+		return !ctask_attr(heap, addr, "_state", &value) &&
+		       !ctask_str_is(heap, value, "PENDING");
+	default:
+		return false;
+	}
+}
+
+static void explain_future(struct wait *wait, uint64_t future, int depth);
+
+/* A plain future: its callbacks show whose it is. */
+static void explain_plain_future(struct wait *wait, uint64_t future, int depth)
+{
+	struct ctask_walk *walk = wait->walk;
+	const struct ctask_type *type;
+	struct ctask_callbacks callbacks;
+	uint64_t callback, inner;
+
+	if (!ctask_callbacks_of(walk, future, &callbacks))
+		while ((callback = ctask_callbacks_next(walk, &callbacks))) {
+			const struct ctask_code *code = ctask_function_code(walk, callback);
+
+			if (!code)
+				continue;
+			if (is_in(code, "futures.py", "_call_check_cancel")) {
+				wait->kind = CTASK_WAIT_EXECUTOR;
+				say(wait, "executor");
+				return;
+			}
+			inner = is_in(code, "tasks.py", "_outer_done_callback")
+					? ctask_closure_cell(walk, callback, "inner")
+					: 0;
+			if (inner && depth < 8) {
+				say(wait, "shield of ");
+				explain_future(wait, inner, depth + 1);
+				return;
+			}
+		}
+	type = ctask_type_of(&walk->heap, future);
+	wait->kind = CTASK_WAIT_FUTURE;
+	say(wait, "%.64s", type ? ctask_type_short_name(type) : "Future");
+}
+
+static void explain_task(struct wait *wait, uint64_t task)
+{
+	struct ctask_task_view view;
+	ctask_text name = NULL;
+	int64_t number;
+
+	wait->kind = CTASK_WAIT_TASK;
+	if (ctask_task_view(wait->walk, task, &view)) {
+		say(wait, "a task");
+	} else if (!ctask_int_value(&wait->walk->heap, view.name, &number)) {
+		say(wait, "Task-%lld", (long long)number);
+	} else if (!ctask_str_text(&wait->walk->heap, view.name, wait->walk->snap->texts, &name)) {
+		/* Cut between characters: a byte 10xxxxxx continues one. */
+		size_t n = strlen(name);
+
+		if (n > 120)
+			for (n = 120; n && (name[n] & 0xc0) == 0x80; n--)
+				;
+		say(wait, "%.*s%s", (int)n, name, name[n] ? "…" : "");
+	} else {
+		say(wait, "a task");
+	}
+}
+
+static void explain_future(struct wait *wait, uint64_t future, int depth)
+{
+	struct ctask_heap *heap = &wait->walk->heap;
+	const struct ctask_type *type = ctask_type_of(heap, future);
+	uint64_t children;
+	int64_t count;
+
+	if (!type) {
+		wait->kind = CTASK_WAIT_OTHER;
+		say(wait, "something that could not be read");
+		return;
+	}
+	switch (type->kind) {
+	case CTASK_KIND_TASK:
+	case CTASK_KIND_PY_TASK:
+		explain_task(wait, future);
+		return;
+	case CTASK_KIND_FUTURE:
+	case CTASK_KIND_PY_FUTURE:
+		if (!strcmp(ctask_type_short_name(type), "_GatheringFuture") &&
+		    !read_attr(wait, future, "_children", &children) &&
+		    (count = length_of(wait, children)) >= 0) {
+			wait->kind = CTASK_WAIT_GATHER;
+			say(wait, "gather of %lld", (long long)count);
+			return;
+		}
+		explain_plain_future(wait, future, depth);
+		return;
+	default:
+		wait->kind = CTASK_WAIT_OTHER;
+		say(wait, "%.64s", type->name);
+	}
+}
+
+/*
+ * The rest of a wait_for from 3.12 on, which is built on asyncio.timeout: the
+ * Timeout, or its bound __aexit__, lies on the frame's value stack.
+ */
+static double left_of_timeout(struct wait *wait, const struct ctask_link *link)
+{
+	enum { SLOTS_MAX = 64 };
+	struct ctask_heap *heap = &wait->walk->heap;
+	const struct ctask_layout *l = &heap->layout;
+
+	for (uint64_t slot = link->locals, n = 0; slot < link->stack_top && n < SLOTS_MAX;
+	     slot += 8, n++) {
+		const struct ctask_type *type;
+		uint64_t obj, when;
+		double at;
+
+		if (ctask_heap_u64(heap, slot, &obj))
+			return NAN;
+		obj &= ~(uint64_t)l->ref_tag_mask;
+		type = ctask_type_of(heap, obj);
+		if (type && type->kind == CTASK_KIND_METHOD &&
+		    !ctask_heap_u64(heap, obj + l->method_self, &obj))
+			type = ctask_type_of(heap, obj);
+		if (type && !strcmp(type->name, "Timeout") &&
+		    !read_attr(wait, obj, "_when", &when) && !ctask_number_value(heap, when, &at))
+			return at - wait->walk->now_s;
+	}
+	return NAN;
+}
+
+/* "…, wait_for 5 s": the limit that a wait_for among the frames puts on the wait. */
+static void add_wait_for(struct wait *wait, const struct ctask_link *link)
+{
+	uint64_t value, timer;
+	double seconds;
+
+	wait->link = link;
+	if (read_local(wait, "timeout", &value) ||
+	    ctask_number_value(&wait->walk->heap, value, &seconds))
+		return;
+	say(wait, ", wait_for %g s", seconds);
+	if (!isnan(wait->left_s))
+		return; /* a sleep tells its own */
+	if (!read_local(wait, "timeout_handle", &timer))
+		wait->left_s = left_of_timer(wait, timer);
+	else
+		wait->left_s = left_of_timeout(wait, link);
+}
+
+/* The text of a wait: sleeps come by the thousand, with few different delays. */
+static int keep_text(struct wait *wait, struct ctask_task *task)
+{
+	struct ctask_walk *walk = wait->walk;
+
+	if (wait->kind == CTASK_WAIT_SLEEP && walk->sleep_text &&
+	    !strcmp(walk->sleep_text, wait->text)) {
+		task->wait_text = walk->sleep_text;
+		return 0;
+	}
+	task->wait_text = ctask_texts_add(walk->snap->texts, wait->text, strlen(wait->text));
+	if (wait->kind == CTASK_WAIT_SLEEP)
+		walk->sleep_text = task->wait_text;
+	return task->wait_text ? 0 : -ENOMEM;
+}
+
+int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view)
+{
+	const struct ctask_chain *chain = &walk->chain;
+	struct ctask_task *task = &walk->snap->tasks[walk->snap->task_count - 1];
+	struct wait wait = { .walk = walk, .future = view->fut_waiter, .left_s = NAN };
+	const struct ctask_link *wait_for = NULL;
+	uint32_t first = chain->count;
+	bool explained = false;
+	uint64_t inner;
+
+	/* The innermost frames that are asyncio's own. */
+	while (first && walk->codes.codes[chain->links[first - 1].code]->module)
+		first--;
+	for (uint32_t i = first; i < chain->count; i++) {
+		if (is_in(walk->codes.codes[chain->links[i].code], "tasks.py", "wait_for"))
+			wait_for = &chain->links[i];
+		else if (!explained)
+			explained = explain_frame(&wait, &chain->links[i]);
+	}
+	if (!explained && wait_for) {
+		/* To 3.11 wait_for awaits a future of its own, on behalf of `fut`. */
+		wait.link = wait_for;
+		if (!read_local(&wait, "waiter", &inner) && !read_local(&wait, "fut", &inner))
+			wait.future = inner;
+	}
+	if (!explained)
+		explain_future(&wait, wait.future, 0);
+	if (wait_for)
+		add_wait_for(&wait, wait_for);
+	task->wait_kind = (uint8_t)wait.kind;
+	task->wait_left_s = wait.left_s;
+	return keep_text(&wait, task);
+}

@@ -1,0 +1,231 @@
+/* walk.c - one pass over a target's tasks: interpreters, threads, edges. */
+#include "reader/walk.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	INTERPS_MAX = 1 << 16,
+	THREADS_MAX = 1 << 20,
+};
+
+void ctask_walk_init(struct ctask_walk *walk, struct ctask_pages *pages,
+		     const struct ctask_python *python, struct ctask_snapshot *snap)
+{
+	*walk = (struct ctask_walk){
+		.python = python, .snap = snap, .now_s = NAN, .sleep_delay = NAN
+	};
+	ctask_heap_init(&walk->heap, pages, &python->layout);
+	ctask_codes_init(&walk->codes, &walk->heap, snap);
+}
+
+void ctask_walk_fini(struct ctask_walk *walk)
+{
+	ctask_codes_fini(&walk->codes);
+	ctask_heap_fini(&walk->heap);
+	ctask_table_fini(&walk->task_index);
+	ctask_table_fini(&walk->loop_index);
+	ctask_table_fini(&walk->future_index);
+	ctask_chain_fini(&walk->chain);
+	free(walk->threads);
+	free(walk->stack_tops);
+	free(walk->edges);
+	free(walk->wakes);
+}
+
+static void forget(struct ctask_walk *walk)
+{
+	ctask_snapshot_clear(walk->snap);
+	ctask_codes_forget(&walk->codes);
+	ctask_heap_forget(&walk->heap);
+	walk->heap.layout = walk->python->layout;
+	ctask_table_clear(&walk->task_index);
+	ctask_table_clear(&walk->loop_index);
+	ctask_table_clear(&walk->future_index);
+	walk->thread_count = 0;
+	walk->edge_count = 0;
+	walk->wake_count = 0;
+	walk->has_asyncio = false;
+}
+
+/*
+ * What a thread calls itself inside its namespace -> the id outside. Before
+ * 3.11 Python keeps only pthread_self(); the C library has the kernel's id
+ * inside what that points to.
+ */
+static int32_t native_id(struct ctask_walk *walk, uint64_t tstate)
+{
+	/* struct pthread.tid: glibc on x86-64, musl. Wrong ones are found out: no such thread. */
+	static const uint32_t tid_in_pthread[] = { 720, 48 };
+	const struct ctask_layout *l = &walk->heap.layout;
+	uint64_t ident, tid;
+	int32_t small;
+
+	if (l->tstate_native_thread_id != CTASK_NO_FIELD) {
+		if (ctask_heap_u64(&walk->heap, tstate + l->tstate_native_thread_id, &tid))
+			return -1;
+		for (uint32_t i = 0; i < walk->id_count; i++)
+			if ((uint64_t)walk->ids[i].nstid == tid)
+				return walk->ids[i].tid;
+		return walk->ids || tid > INT32_MAX ? -1 : (int32_t)tid;
+	}
+	if (ctask_heap_u64(&walk->heap, tstate + l->tstate_thread_id, &ident))
+		return -1;
+	for (size_t w = 0; w < sizeof(tid_in_pthread) / sizeof(*tid_in_pthread); w++) {
+		if (ctask_pages_read(walk->heap.pages, ident + tid_in_pthread[w], &small,
+				     sizeof(small)))
+			continue;
+		for (uint32_t i = 0; i < walk->id_count; i++)
+			if (walk->ids[i].nstid == small)
+				return walk->ids[i].tid;
+		if (!walk->ids && w == 0)
+			return small;
+	}
+	return -1;
+}
+
+static uint64_t top_frame(struct ctask_walk *walk, uint64_t tstate)
+{
+	const struct ctask_layout *l = &walk->heap.layout;
+	uint64_t frame;
+
+	if (ctask_heap_u64(&walk->heap, tstate + l->tstate_frame, &frame) || !frame)
+		return 0;
+	if (l->cframe_frame != CTASK_NO_FIELD &&
+	    ctask_heap_u64(&walk->heap, frame + l->cframe_frame, &frame))
+		return 0;
+	return frame;
+}
+
+static int add_thread(struct ctask_walk *walk, uint64_t tstate)
+{
+	if (walk->thread_count == walk->thread_room) {
+		uint32_t room = walk->thread_room * 2 + 16;
+		void *threads = realloc(walk->threads, room * sizeof(*walk->threads));
+		void *tops;
+
+		if (!threads)
+			return -ENOMEM;
+		walk->threads = threads;
+		tops = realloc(walk->stack_tops, room * sizeof(*walk->stack_tops));
+		if (!tops)
+			return -ENOMEM;
+		walk->stack_tops = tops;
+		walk->thread_room = room;
+	}
+	walk->stack_tops[walk->thread_count] = top_frame(walk, tstate);
+	walk->threads[walk->thread_count++] =
+		(struct ctask_thread){ .tstate = tstate, .tid = native_id(walk, tstate) };
+	return 0;
+}
+
+static int read_threads(struct ctask_walk *walk, uint64_t interp)
+{
+	const struct ctask_layout *l = &walk->heap.layout;
+	uint64_t tstate;
+	int ret;
+
+	ret = ctask_heap_u64(&walk->heap, interp + l->interp_threads_head, &tstate);
+	for (int i = 0; !ret && tstate && i < THREADS_MAX; i++) {
+		ret = add_thread(walk, tstate);
+		if (!ret)
+			ret = ctask_heap_u64(&walk->heap, tstate + l->tstate_next, &tstate);
+	}
+	if (ret == -EFAULT)
+		ret = ctask_snapshot_add_problem(walk->snap, 0,
+						 "the list of Python's threads could not be read");
+	return ret;
+}
+
+static bool is_wait_for(const struct ctask_walk *walk, uint32_t task)
+{
+	const struct ctask_snapshot *snap = walk->snap;
+	const struct ctask_frame *frame;
+
+	if (!snap->tasks[task].stack_count)
+		return false;
+	frame = &snap->frames[*ctask_task_stack(snap, &snap->tasks[task])];
+	return frame->library && !strcmp(frame->name, "wait_for");
+}
+
+static int compare_edges(const void *a, const void *b)
+{
+	const struct ctask_edge *x = a, *y = b;
+
+	if (x->awaited != y->awaited)
+		return x->awaited < y->awaited ? -1 : 1;
+	if (x->waiter != y->waiter)
+		return x->waiter < y->waiter ? -1 : 1;
+	return (int)x->kind - (int)y->kind;
+}
+
+/* Turn addresses of waiters into indices; a waiter that no register had is read now. */
+static int settle_edges(struct ctask_walk *walk)
+{
+	struct ctask_snapshot *snap = walk->snap;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < walk->edge_count; i++) { /* edges may be added meanwhile */
+		struct ctask_raw_edge edge = walk->edges[i];
+		uint32_t waiter;
+		int ret = ctask_asyncio_add_task(walk, edge.waiter, &waiter);
+
+		if (ret)
+			return ret;
+		if (waiter == CTASK_NOT_SHOWN || edge.awaited >= snap->task_count)
+			continue;
+		if (edge.kind == CTASK_EDGE_AWAIT && is_wait_for(walk, waiter))
+			edge.kind = CTASK_EDGE_WAIT_FOR;
+		ret = ctask_snapshot_add_edge(snap, waiter, edge.awaited,
+					      (enum ctask_edge_kind)edge.kind);
+		if (ret)
+			return ret;
+	}
+	if (snap->edge_count)
+		qsort(snap->edges, snap->edge_count, sizeof(*snap->edges), compare_edges);
+	for (uint32_t i = 0; i < snap->edge_count; i++)
+		if (!kept || compare_edges(&snap->edges[i], &snap->edges[kept - 1]))
+			snap->edges[kept++] = snap->edges[i];
+	snap->edge_count = kept;
+	return 0;
+}
+
+static int walk_interpreters(struct ctask_walk *walk)
+{
+	const struct ctask_layout *l = &walk->heap.layout;
+	uint64_t interp, id;
+	int ret;
+
+	ret = ctask_heap_u64(&walk->heap, walk->python->runtime + l->runtime_interpreters_head,
+			     &interp);
+	for (int i = 0; !ret && interp && i < INTERPS_MAX; i++) {
+		uint32_t first = walk->thread_count;
+
+		ret = ctask_heap_u64(&walk->heap, interp + l->interp_id, &id);
+		if (ret)
+			break;
+		walk->interp_id = (uint32_t)id;
+		ret = read_threads(walk, interp);
+		if (!ret)
+			ret = ctask_asyncio_walk(walk, interp, first);
+		if (!ret)
+			ret = ctask_heap_u64(&walk->heap, interp + l->interp_next, &interp);
+	}
+	if (ret == -EFAULT)
+		ret = ctask_snapshot_add_problem(
+			walk->snap, 0, "the list of interpreters could not be read to its end");
+	return ret;
+}
+
+int ctask_walk_run(struct ctask_walk *walk)
+{
+	int ret;
+
+	forget(walk);
+	ret = walk_interpreters(walk);
+	if (!ret && !walk->count_only)
+		ret = settle_edges(walk);
+	return walk->heap.pages->error ? walk->heap.pages->error : ret;
+}

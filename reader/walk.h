@@ -1,0 +1,119 @@
+/* walk.h - one pass over a target's tasks: what the parts of the walk share. */
+#ifndef CTASK_READER_WALK_H
+#define CTASK_READER_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/snapshot.h"
+#include "reader/code.h"
+#include "reader/frame.h"
+#include "reader/object.h"
+#include "reader/process.h"
+#include "reader/python.h"
+#include "reader/table.h"
+
+/** A thread that Python knows. */
+struct ctask_thread {
+	uint64_t tstate;
+	int32_t tid; /**< native, as the reader sees it; -1 when not known */
+};
+
+/** An edge whose waiter may not have been met yet. */
+struct ctask_raw_edge {
+	uint64_t waiter; /**< address of the waiting task */
+	uint32_t awaited;
+	uint8_t kind;
+};
+
+/** The fields of a task that the walk needs, whatever the task is made of. */
+struct ctask_task_view {
+	uint64_t addr;
+	enum ctask_kind kind; /**< TASK or PY_TASK */
+	uint64_t loop, fut_waiter, coro, name;
+	uint64_t callback0, callbacks; /**< 0 when there is none */
+	bool pending, must_cancel;
+	int32_t cancel_requests; /**< -1 when this version keeps no count */
+};
+
+/** All that one pass has at hand. Created once, run for each pass. */
+struct ctask_walk {
+	const struct ctask_python *python;
+	struct ctask_heap heap;
+	struct ctask_codes codes;
+	struct ctask_snapshot *snap;
+
+	/* Native ids, outside and inside the target's pid namespace. */
+	const struct ctask_thread_ids *ids;
+	uint32_t id_count;
+	double now_s; /**< the loops' clock (CLOCK_MONOTONIC) at the instant of the picture; NAN for a core */
+
+	struct ctask_thread *threads;
+	uint64_t *stack_tops; /* of all threads */
+	uint32_t thread_count, thread_room;
+
+	uint32_t interp_id;	       /* of the interpreter being read */
+	struct ctask_table task_index; /* address -> index of the task, or NOT_PENDING */
+	struct ctask_table loop_index; /* address of the loop -> runtime */
+	struct ctask_chain chain;
+	struct ctask_raw_edge *edges;
+	uint32_t edge_count, edge_room;
+
+	/* Tasks woken through a plain future, remembered: index into wakes, count in front. */
+	struct ctask_table future_index;
+	uint64_t *wakes;
+	uint32_t wake_count, wake_room;
+
+	/* The text that was made last for a sleep. */
+	double sleep_delay;
+	ctask_text sleep_text;
+
+	bool has_asyncio;
+	bool count_only; /**< find tasks, but read neither stacks nor edges */
+};
+
+/** In task_index: a task that is done, or cannot be read. */
+enum { CTASK_NOT_SHOWN = UINT32_MAX - 1 };
+
+/** Everything is borrowed; @p ids may be NULL. */
+void ctask_walk_init(struct ctask_walk *walk, struct ctask_pages *pages,
+		     const struct ctask_python *python, struct ctask_snapshot *snap);
+void ctask_walk_fini(struct ctask_walk *walk);
+
+/**
+ * Read all tasks of all interpreters into the snapshot, whose earlier contents
+ * are forgotten. What cannot be read becomes a problem of the snapshot.
+ * Returns 0, or the sticky error of the pages (gone, forbidden, out of time), or -ENOMEM.
+ */
+int ctask_walk_run(struct ctask_walk *walk);
+
+/* --- the parts; see the file of each --- */
+
+/** asyncio.c: the tasks of the interpreter at @p interp, whose threads are those from @p first_thread on. */
+int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_thread);
+/** asyncio.c: read the task at @p addr, unless it was. *ret_index is CTASK_NOT_SHOWN when it is done. */
+int ctask_asyncio_add_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index);
+/** asyncio.c: the fields of the task or future at @p addr. */
+int ctask_task_view(struct ctask_walk *walk, uint64_t addr, struct ctask_task_view *ret_view);
+/** waiters.c: note who waits for the task of @p view, number @p awaited. */
+int ctask_waiters_read(struct ctask_walk *walk, const struct ctask_task_view *view,
+		       uint32_t awaited);
+/** waits.c: what the task added last waits for; walk->chain is its await chain. */
+int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view);
+/** waits.c: true when the future at @p addr has a result: who waits for it is about to run. */
+bool ctask_future_is_done(struct ctask_walk *walk, uint64_t addr);
+/** waiters.c: callbacks of any future, C or Python: the next one from *at on, 0 at the end. */
+struct ctask_callbacks {
+	uint64_t first; /* callback0 */
+	struct ctask_items items;
+	uint64_t at;
+	bool plain; /* items are the callbacks, not (callback, context) */
+};
+int ctask_callbacks_of(struct ctask_walk *walk, uint64_t future, struct ctask_callbacks *ret);
+uint64_t ctask_callbacks_next(struct ctask_walk *walk, struct ctask_callbacks *callbacks);
+/** waiters.c: the object in closure cell @p name of the function at @p function; 0 = none. */
+uint64_t ctask_closure_cell(struct ctask_walk *walk, uint64_t function, const char *name);
+/** waiters.c: the code of a Python function, or NULL. */
+struct ctask_code *ctask_function_code(struct ctask_walk *walk, uint64_t function);
+
+#endif
