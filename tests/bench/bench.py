@@ -87,7 +87,11 @@ class Bench:
         if run.returncode != 0:
             self.fault("exit status %d: %s" % (run.returncode, run.stderr.decode().strip()))
             return None
-        return json.loads(run.stdout)
+        try:
+            return json.loads(run.stdout)
+        except ValueError as error:
+            self.fault("no JSON: %s" % error)
+            return None
 
     def check(self, snapshot, tasks, moving=None):
         """The stable part is exactly what victim.py says; the rest is what it can be."""
@@ -286,8 +290,10 @@ def main():
 
     bench = Bench(options)
     version = subprocess.run([options.ctaskctl, "--version"], stdout=subprocess.PIPE, text=True).stdout
-    print("%s, %d CPUs, Linux %s, median of %d.\n" % (
-        version.split("\n")[0], os.cpu_count(), platform.release(), options.times), flush=True)
+    peer = ["chroot", SUITE, "python3.15", "--version"]
+    against = subprocess.run(peer, stdout=subprocess.PIPE, text=True).stdout if bench.peer else "no peer"
+    print("%s; %s; %d CPUs, Linux %s; median of %d.\n" % (
+        version.split("\n")[0], against.strip(), os.cpu_count(), platform.release(), options.times), flush=True)
     sizes = [bench.sleepers(int(row)) for row in rows if row.isdigit()]
     if sizes:
         print_ratios(sizes)
