@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
 import types
 
@@ -126,6 +127,8 @@ def thread_of(loop):
     ident = getattr(loop, "_thread_id", None)
     if ident is None:  # a loop that does not say (uvloop): victims run those in the main thread only
         ident = threading.main_thread().ident
+    if ident == threading.get_ident():
+        return ident, threading.get_native_id()
     for thread in threading.enumerate():
         if thread.ident == ident:
             return ident, thread.native_id
@@ -164,7 +167,7 @@ class Scene:
     def missing(self):
         return set(self.waits) - {task.get_name() for task in self.arrived} - self.ready
 
-    def task(self, task, runtime, current, ident):
+    def task(self, task, runtime, current, ident, timers):
         name = task.get_name()
         waiter = task._fut_waiter
         if task is current:
@@ -180,8 +183,10 @@ class Scene:
             "coroutine": stack[-1]["name"],
             "stack": stack,
             "cancel_requests": task.cancelling() if hasattr(task, "cancelling") else None,
+            "cancel_pending": bool(task._must_cancel),
             "waiting_for": self.waits[name] if state == "waiting" else None,
             "waiting_text": self.texts.get(name),
+            "wakes_at": timers.get(id(waiter)) if self.waits[name] == "sleep" else None,
         }
 
     def told(self):
@@ -191,11 +196,16 @@ class Scene:
             ident, native = thread_of(loop)
             mine = all_tasks(loop)
             current = current_task(loop)
+            timers = {  # by the future that a timer will resolve: when, on the monotonic clock
+                id(handle._args[0]): handle.when()
+                for handle in getattr(loop, "_scheduled", ())
+                if handle._args
+            }
             for task in mine:
                 if task.get_name() not in self.waits:
                     raise AssertionError("nobody told of task %r" % task)
                 ids.setdefault(task.get_name(), []).append(hex(id(task)))
-                tasks.append(self.task(task, len(runtimes), current, ident))
+                tasks.append(self.task(task, len(runtimes), current, ident, timers))
             runtimes.append(
                 {
                     "kind": "asyncio",
@@ -257,6 +267,14 @@ def tell(truth):
     say("ready")
 
 
+def stuck_in(ident, code):
+    """Wait until a thread executes the code of a function and stays there."""
+    end = time.monotonic() + 60
+    while sys._current_frames()[ident].f_code is not code:
+        assert time.monotonic() < end, "the thread does not get there"
+        time.sleep(0.001)
+
+
 def give_up():
     """The scene cannot be played: say why and leave at once, cleaning up nothing."""
     traceback.print_exc()
@@ -281,8 +299,11 @@ def obey(beat):
     threading.Thread(target=listen, daemon=True, name="listener").start()
 
 
-def settle(loop, scene, done, more=lambda: True):
-    """Call done() once every task of the scene has arrived and the loop has nothing left to do."""
+def settle(loop, scene, done, watch=True):
+    """Call done() once every task of the scene has arrived and the loop has nothing left to do.
+
+    watch: leave with a message when that takes too long (needs threads).
+    """
     idle = [0]
 
     def late():
@@ -290,26 +311,29 @@ def settle(loop, scene, done, more=lambda: True):
         sys.stderr.flush()
         os._exit(1)
 
-    timer = threading.Timer(60, late)
-    timer.daemon = True
+    if watch:
+        timer = threading.Timer(60, late)
+        timer.daemon = True
 
     def look():
-        if getattr(loop, "_ready", ()) or scene.missing() or not more():
+        if getattr(loop, "_ready", ()) or scene.missing():
             idle[0] = 0
         else:
             idle[0] += 1
         if idle[0] < 5:
             loop.call_later(0.002, look)
             return
-        timer.cancel()
-        timer.join()
+        if watch:
+            timer.cancel()
+            timer.join()
         try:
             done()
         except BaseException:
             give_up()
 
     loop.call_soon(look)
-    timer.start()
+    if watch:
+        timer.start()
 
 
 def started():
