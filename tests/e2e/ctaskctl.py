@@ -1,0 +1,63 @@
+"""ctaskctl.py - run the program under test, and check the form of what it writes."""
+import json
+import os
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCHEMA = os.path.join(HERE, "..", "..", "model", "ctask-snapshot-1.schema.json")
+SCHEMA_TASKS = 1000  # of more tasks than this, the rest is checked by comparison only
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+
+def path():
+    return os.environ.get("CTASKCTL") or os.path.join(HERE, "../../build/release/cli/ctaskctl")
+
+
+def run(*words, prefix=(), timeout=120, **how):
+    """The finished process; stdout and stderr are bytes unless redirected."""
+    how.setdefault("stdout", subprocess.PIPE)
+    how.setdefault("stderr", subprocess.PIPE)
+    return subprocess.run(list(prefix) + [path()] + [str(w) for w in words],
+                          stdin=subprocess.DEVNULL, timeout=timeout, **how)
+
+
+class Answer:
+    """One `pstree --json`: status, the snapshot or None, stderr, and the time around the call."""
+
+    def __init__(self, pid, *options):
+        self.before = time.monotonic()
+        done = run("pstree", pid, "--json", *options)
+        self.after = time.monotonic()
+        self.status = done.returncode
+        self.errors = done.stderr.decode("utf-8", "replace")
+        self.text = done.stdout
+        self.snapshot = json.loads(done.stdout.decode("utf-8")) if done.stdout else None
+
+
+_validator = None
+
+
+def schema_errors(snapshot):
+    """What the JSON Schema has to say, at most five; none when it cannot be checked here."""
+    global _validator
+    if jsonschema is None or not os.path.exists(SCHEMA):
+        return []
+    if _validator is None:
+        with open(SCHEMA) as file:
+            schema = json.load(file)
+        kind = jsonschema.validators.validator_for(schema)
+        kind.check_schema(schema)
+        _validator = kind(schema)
+    some = dict(snapshot, tasks=snapshot.get("tasks", [])[:SCHEMA_TASKS],
+                edges=snapshot.get("edges", [])[:SCHEMA_TASKS])
+    errors = []
+    for error in _validator.iter_errors(some):
+        errors.append("/%s: %s" % ("/".join(map(str, error.absolute_path)), error.message[:200]))
+        if len(errors) == 5:
+            break
+    return errors
