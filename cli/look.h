@@ -1,0 +1,33 @@
+/* look.h - what pstree and ps share: look into one process, and print what is there. */
+#ifndef CTASK_CLI_LOOK_H
+#define CTASK_CLI_LOOK_H
+
+#include <argp.h>
+
+#include "cli/render/render.h"
+#include "cli/terminal.h"
+#include "reader/capture.h"
+
+struct ctask_look {
+	/* Set before parsing. */
+	const struct ctask_format *formats;
+	struct ctask_render_options render; /**< what the command's own options ask for */
+	/* Set by parsing. */
+	struct ctask_terminal_wishes wishes;
+	struct ctask_capture_options capture;
+	const struct ctask_format *format;
+	pid_t pid;
+	const char *core, *exe;
+	const char *task;
+	int32_t thread_id; /**< 0 = all */
+};
+
+/** A child parser for the process and what to take of it; its input is a struct ctask_look. */
+extern const struct argp ctask_look_argp;
+/** How a command line that ctask_look_argp parses goes on after the options. */
+extern const char ctask_look_args_doc[];
+
+/** Look and print. Returns the exit status. */
+int ctask_look_run(struct ctask_look *look);
+
+#endif

@@ -1,0 +1,26 @@
+/* formats.c - what each command can print. */
+#include <string.h>
+
+#include "cli/render/render.h"
+
+const struct ctask_format ctask_pstree_formats[] = {
+	{ "text", ctask_render_tree },
+	{ "json", ctask_render_json },
+	{ NULL, NULL },
+};
+
+const struct ctask_format ctask_ps_formats[] = {
+	{ "text", ctask_render_table },
+	{ "csv", ctask_render_csv },
+	{ "json", ctask_render_json },
+	{ NULL, NULL },
+};
+
+const struct ctask_format *ctask_format_find(const struct ctask_format *formats, const char *word)
+{
+	for (; formats->word; formats++) {
+		if (strcmp(formats->word, word) == 0)
+			return formats;
+	}
+	return NULL;
+}

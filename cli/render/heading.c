@@ -1,0 +1,145 @@
+/* heading.c - the lines above a tree or a table: which process, and how it was read. */
+#include "cli/render/heading.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/render/words.h"
+
+enum { CMDLINE_COLUMNS = 72 };
+
+static void dot(struct ctask_line *line)
+{
+	ctask_line_words(line, ctask_words_dot(line));
+}
+
+static void task_count(struct ctask_line *line, uint64_t shown, uint64_t all)
+{
+	if (shown < all) {
+		ctask_line_number(line, shown);
+		ctask_line_words(line, " of ");
+	}
+	if (shown == 0 && all == 0)
+		ctask_line_words(line, "no");
+	else
+		ctask_line_number(line, shown < all ? all : shown);
+	ctask_line_words(line, shown == 1 && all <= 1 ? " task" : " tasks");
+}
+
+/* " (1 running, 3 asked to stop)": what one would look for first. */
+static void notable(struct ctask_line *line, const struct ctask_snapshot *snap)
+{
+	uint32_t running = 0, stopping = 0;
+
+	for (uint32_t i = 0; i < snap->task_count; i++) {
+		running += snap->tasks[i].state == CTASK_RUNNING;
+		stopping += ctask_words_is_stopping(&snap->tasks[i]);
+	}
+	if (!running && !stopping)
+		return;
+	ctask_line_words(line, " (");
+	if (running)
+		ctask_line_format(line, "%u running", running);
+	if (running && stopping)
+		ctask_line_words(line, ", ");
+	if (stopping) {
+		ctask_line_style(line, CTASK_STYLE_ALARM);
+		ctask_line_format(line, "%u asked to stop", stopping);
+		ctask_line_style(line, CTASK_STYLE_DIM);
+	}
+	ctask_line_words(line, ")");
+}
+
+static void implementation(struct ctask_line *line, const struct ctask_runtime *r)
+{
+	if (!r->implementation)
+		return;
+	dot(line);
+	if (strcmp(r->implementation, "cpython") == 0)
+		ctask_line_words(line, "CPython");
+	else
+		ctask_line_text(line, r->implementation);
+	if (!r->version)
+		return;
+	ctask_line_words(line, " ");
+	ctask_line_text(line, r->version);
+}
+
+static void how_read(struct ctask_line *line, const struct ctask_snapshot *snap)
+{
+	dot(line);
+	ctask_line_words(line, "read in ");
+	ctask_words_duration(line, snap->capture.elapsed_us);
+	if (snap->source == CTASK_SOURCE_CORE) {
+		ctask_line_words(line, " from a core file");
+	} else if (snap->capture.paused_us == 0) {
+		ctask_line_words(line, ", not stopped");
+	} else {
+		ctask_line_words(line, ", stopped for ");
+		ctask_words_duration(line, snap->capture.paused_us);
+	}
+	if (ctask_snapshot_complete(snap))
+		return;
+	dot(line);
+	ctask_line_style(line, CTASK_STYLE_ALARM);
+	ctask_line_words(line, "not all could be read");
+	ctask_line_style(line, CTASK_STYLE_DIM);
+}
+
+void ctask_heading_process(struct ctask_line *line, const struct ctask_snapshot *snap)
+{
+	const struct ctask_process *p = &snap->process;
+	uint64_t all = 0;
+
+	for (uint32_t i = 0; i < snap->runtime_count; i++)
+		all += snap->runtimes[i].task_count;
+	ctask_line_style(line, CTASK_STYLE_NAME);
+	ctask_words_cmdline(line, p->cmdline, p->cmdline_count, CMDLINE_COLUMNS);
+	ctask_line_style(line, CTASK_STYLE_DIM);
+	if (p->cmdline_count)
+		ctask_line_words(line, "   ");
+	if (p->pid > 0)
+		ctask_line_format(line, "pid %d", p->pid);
+	else
+		ctask_line_words(line, "pid unknown");
+	if (p->nspid > 0 && p->nspid != p->pid)
+		ctask_line_format(line, " (%d in its container)", p->nspid);
+	if (snap->runtime_count)
+		implementation(line, &snap->runtimes[0]);
+	dot(line);
+	if (snap->runtime_count && snap->runtimes[0].kind) {
+		ctask_line_words(line, snap->runtimes[0].kind);
+		ctask_line_words(line, ", ");
+	}
+	task_count(line, snap->task_count, all);
+	notable(line, snap);
+	how_read(line, snap);
+	ctask_line_style(line, CTASK_STYLE_PLAIN);
+}
+
+void ctask_heading_runtime(struct ctask_line *line, const struct ctask_snapshot *snap,
+			   uint32_t runtime)
+{
+	const struct ctask_runtime *r = &snap->runtimes[runtime];
+	uint64_t shown = 0;
+
+	for (uint32_t i = 0; i < snap->task_count; i++)
+		shown += snap->tasks[i].runtime == runtime;
+	ctask_line_style(line, CTASK_STYLE_NAME);
+	if (r->thread_id >= 0)
+		ctask_line_format(line, "thread %d", r->thread_id);
+	else
+		ctask_line_words(line, "no thread");
+	ctask_line_style(line, CTASK_STYLE_DIM);
+	if (r->interpreter != 0) {
+		dot(line);
+		ctask_line_format(line, "interpreter %lld", (long long)r->interpreter);
+	}
+	if (r->loop) {
+		dot(line);
+		ctask_line_text(line, r->loop);
+	}
+	dot(line);
+	task_count(line, shown, r->task_count);
+	ctask_line_style(line, CTASK_STYLE_PLAIN);
+}

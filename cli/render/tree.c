@@ -1,0 +1,419 @@
+/* tree.c - the task tree as text: one line a task. */
+#include "cli/render/render.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/tree.h"
+#include "cli/render/heading.h"
+#include "cli/render/line.h"
+#include "cli/render/words.h"
+
+enum {
+	LEVEL_COLUMNS = 3,
+	LEVELS_MAX = 40, /* deeper lines stand at this level, and say their depth */
+	LEVELS_MIN = 4,
+	GAP = 2,
+	LEVEL_BYTES = 5,    /* "│  " */
+	ALIGN_LINES = 1000, /* these decide the column in which waits are told */
+	ALIGN_COLUMN_MAX = 72,
+	FRAMES_HEAD = 10, /* of a running stack: outermost frames; the middle is counted */
+	FRAMES_TAIL = 30,
+};
+
+struct strokes {
+	const char *branch, *end, *through, *none, *edge;
+};
+
+static const struct strokes utf8_strokes = { "├─ ", "└─ ", "│  ", "   ", " ── " };
+static const struct strokes ascii_strokes = { "|- ", "`- ", "|  ", "   ", " -- " };
+
+struct drawing {
+	const struct ctask_snapshot *snap;
+	const struct ctask_render_options *options;
+	const struct ctask_tree *tree;
+	const struct strokes *strokes;
+	FILE *out;
+	struct ctask_line line, wait;
+	uint32_t level_count; /* levels that are drawn */
+	uint32_t wait_column;
+	bool said; /* there is something already in what is being said about a task */
+	/* Of each level, what stands before lines further down: a line through, or nothing. */
+	char levels[LEVELS_MAX * LEVEL_BYTES + 1];
+	size_t level_end[LEVELS_MAX + 1];
+};
+
+static void put(struct drawing *d)
+{
+	ctask_line_put(&d->line, d->out);
+}
+
+static void begin(struct drawing *d)
+{
+	ctask_line_begin(&d->line, d->options->width ? d->options->width : CTASK_LINE_UNCUT);
+}
+
+/* What stands before a line whose parent is at @p level. */
+static void add_levels(struct drawing *d, uint32_t level)
+{
+	char *end;
+	char kept;
+
+	if (level > d->level_count)
+		level = d->level_count;
+	end = d->levels + d->level_end[level];
+	kept = *end;
+	*end = '\0';
+	ctask_line_words(&d->line, d->levels);
+	*end = kept;
+}
+
+/* Remember what stands before the lines below @p node. */
+static void set_level(struct drawing *d, const struct ctask_node *node)
+{
+	uint32_t level = node->depth;
+	const char *stroke = node->last ? d->strokes->none : d->strokes->through;
+
+	if (level == 0 || level > d->level_count)
+		return;
+	if (level == d->level_count)
+		stroke = d->strokes->none; /* several depths share this column */
+	strcpy(d->levels + d->level_end[level - 1], stroke);
+	d->level_end[level] = d->level_end[level - 1] + strlen(stroke);
+}
+
+static void add_branch(struct drawing *d, const struct ctask_node *node)
+{
+	uint32_t kinds = node->kinds;
+	const char *between = "";
+
+	if (node->depth == 0)
+		return;
+	ctask_line_style(&d->line, CTASK_STYLE_DIM);
+	add_levels(d, node->depth < d->level_count ? node->depth - 1 : d->level_count - 1);
+	ctask_line_words(&d->line, node->last ? d->strokes->end : d->strokes->branch);
+	if (node->depth > d->level_count)
+		ctask_line_format(&d->line, "[%u] ", node->depth);
+	for (uint32_t kind = 0; kind < CTASK_EDGE_KINDS; kind++) {
+		if (!(kinds & 1u << kind))
+			continue;
+		ctask_line_words(&d->line, between);
+		ctask_line_words(&d->line, ctask_edge_kind_words[kind]);
+		between = "+";
+	}
+	ctask_line_words(&d->line, d->strokes->edge);
+	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+}
+
+static size_t stem_len(const char *name)
+{
+	size_t len = strlen(name);
+
+	while (len > 0 && name[len - 1] >= '0' && name[len - 1] <= '9')
+		len--;
+	return len;
+}
+
+/* "worker-*" where all are called so; nothing where asyncio made the names, or they are not alike. */
+static void add_folded_name(struct drawing *d, const struct ctask_node *node)
+{
+	const struct ctask_task *tasks = d->snap->tasks;
+	const uint32_t *members = d->tree->members + node->members_first;
+	ctask_text first = tasks[members[0]].name;
+	size_t len = first ? stem_len(first) : 0;
+	char stem[64];
+
+	if (len == 0 || len >= sizeof(stem) || (len == 5 && memcmp(first, "Task-", 5) == 0))
+		return;
+	for (uint32_t i = 1; i < node->member_count; i++) {
+		ctask_text name = tasks[members[i]].name;
+
+		if (!name || strncmp(name, first, len) != 0 || stem_len(name) != len)
+			return;
+	}
+	memcpy(stem, first, len);
+	stem[len] = '\0';
+	ctask_line_style(&d->line, CTASK_STYLE_NAME);
+	ctask_line_text(&d->line, stem);
+	ctask_line_words(&d->line, first[len] ? "*" : "");
+	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+	ctask_line_words(&d->line, "  ");
+}
+
+static void add_name(struct drawing *d, const struct ctask_node *node)
+{
+	const struct ctask_task *t = &d->snap->tasks[node->task];
+
+	if (d->options->ids)
+		ctask_line_format(&d->line, "0x%llx  ", (unsigned long long)t->id);
+	if (node->member_count > 1) {
+		add_folded_name(d, node);
+		return;
+	}
+	if (ctask_words_chain_begins(d->snap, t, t->name))
+		return;
+	ctask_line_style(&d->line, CTASK_STYLE_NAME);
+	ctask_line_text(&d->line, t->name);
+	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+	ctask_line_words(&d->line, "  ");
+}
+
+/* Where it is: "handle › fetch  svc.py:33". */
+static void add_where(struct drawing *d, const struct ctask_node *node)
+{
+	const struct ctask_task *t = &d->snap->tasks[node->task];
+	const struct ctask_frame *frame = ctask_words_frame(d->snap, t);
+
+	if (node->member_count == 1 && ctask_words_chain_begins(d->snap, t, t->name))
+		ctask_line_style(&d->line, CTASK_STYLE_NAME);
+	ctask_words_chain(&d->line, d->snap, t);
+	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+	if (!frame)
+		return;
+	ctask_line_words(&d->line, "  ");
+	ctask_line_style(&d->line, CTASK_STYLE_PLACE);
+	ctask_words_place(&d->line, frame);
+	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+}
+
+static void add_task(struct drawing *d, const struct ctask_node *node)
+{
+	add_branch(d, node);
+	if (node->count > 1) {
+		ctask_line_number(&d->line, node->count);
+		ctask_line_words(&d->line, "*[");
+	}
+	add_name(d, node);
+	add_where(d, node);
+	if (node->count > 1)
+		ctask_line_words(&d->line, "]");
+}
+
+static void separate(struct drawing *d, struct ctask_line *line)
+{
+	if (d->said)
+		ctask_line_words(line, ctask_words_dot(line));
+	d->said = true;
+}
+
+/* Waits that the lines below tell better. */
+static bool children_tell(const struct ctask_node *node, const struct ctask_task *t)
+{
+	return node->child_count > 0 &&
+	       (t->wait_kind == CTASK_WAIT_TASK || t->wait_kind == CTASK_WAIT_GATHER ||
+		t->wait_kind == CTASK_WAIT_WAIT || t->wait_kind == CTASK_WAIT_GROUP);
+}
+
+/* What it does now, and what is worth a second look. */
+static void add_wait(struct drawing *d, const struct ctask_node *node, struct ctask_line *line)
+{
+	const struct ctask_task *t = &d->snap->tasks[node->task];
+	struct ctask_alike alike = { d->tree->members + node->members_first, node->member_count };
+
+	d->said = false;
+	if (node->mark != CTASK_NODE_DRAWN) {
+		bool cycle = node->mark == CTASK_NODE_CYCLE;
+
+		ctask_line_style(line, cycle ? CTASK_STYLE_ALARM : CTASK_STYLE_DIM);
+		ctask_line_words(line, cycle ? "await cycle: it is above, on the way to here"
+					     : "see above");
+		return;
+	}
+	if (ctask_words_is_stopping(t)) {
+		separate(d, line);
+		ctask_line_style(line, CTASK_STYLE_ALARM);
+		ctask_words_stop(line, t);
+		ctask_line_style(line, CTASK_STYLE_PLAIN);
+	}
+	if (t->state == CTASK_RUNNING) {
+		separate(d, line);
+		ctask_line_style(line, CTASK_STYLE_RUNNING);
+		ctask_line_words(line, "running");
+		ctask_line_style(line, CTASK_STYLE_PLAIN);
+	} else if (t->state != CTASK_WAITING) {
+		separate(d, line);
+		ctask_line_words(line, t->state == CTASK_READY ? "ready to run" : "done");
+	} else if (!children_tell(node, t) || d->options->frames) {
+		if (t->wait_kind != CTASK_WAIT_NONE)
+			separate(d, line);
+		ctask_words_wait(line, d->snap, alike);
+	} else if (!isnan(t->wait_left_s)) {
+		separate(d, line);
+		ctask_words_left(line, d->snap, alike);
+	}
+	if (node->waiter_count > 1) {
+		separate(d, line);
+		ctask_line_style(line, CTASK_STYLE_DIM);
+		ctask_line_format(line, "%u tasks wait for it", node->waiter_count);
+	}
+	if (node->unread) {
+		ctask_line_style(line, CTASK_STYLE_PLAIN);
+		separate(d, line);
+		ctask_line_style(line, CTASK_STYLE_ALARM);
+		ctask_line_words(line, "not all of it could be read");
+	}
+}
+
+/* Where not both fit, the place is cut before the wait is. */
+static void draw_line(struct drawing *d, const struct ctask_node *node)
+{
+	uint32_t width = d->options->width;
+	uint32_t wait_width;
+
+	ctask_line_begin(&d->wait, CTASK_LINE_UNCUT);
+	add_wait(d, node, &d->wait);
+	wait_width = d->wait.width;
+	begin(d);
+	if (width && wait_width)
+		d->line.limit = wait_width + GAP < width / 2 ? width - wait_width - GAP : width / 2;
+	add_task(d, node);
+	if (wait_width) {
+		ctask_line_extend(&d->line, width ? width : CTASK_LINE_UNCUT);
+		ctask_line_pad(&d->line, d->line.width + GAP);
+		if (!width || d->wait_column + wait_width <= width)
+			ctask_line_pad(&d->line, d->wait_column);
+		if (!width || d->line.width + wait_width <= width)
+			ctask_line_append(&d->line, &d->wait);
+		else
+			add_wait(d, node, &d->line);
+	}
+	put(d);
+}
+
+static void draw_frame(struct drawing *d, const struct ctask_node *node,
+		       const struct ctask_frame *frame)
+{
+	begin(d);
+	ctask_line_style(&d->line, CTASK_STYLE_DIM);
+	add_levels(d, node->depth);
+	ctask_line_words(&d->line, node->child_count ? d->strokes->through : d->strokes->none);
+	if (!frame->library)
+		ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+	ctask_line_text(&d->line, frame->name);
+	ctask_line_words(&d->line, "  ");
+	if (!frame->library)
+		ctask_line_style(&d->line, CTASK_STYLE_PLACE);
+	ctask_words_full_place(&d->line, frame);
+	put(d);
+}
+
+/* The frames below a task's line, outermost first. */
+static void draw_frames(struct drawing *d, const struct ctask_node *node)
+{
+	const struct ctask_task *t = &d->snap->tasks[node->task];
+	const uint32_t *stack = ctask_task_stack(d->snap, t);
+	bool cut = !d->options->frames && t->stack_count > FRAMES_HEAD + FRAMES_TAIL + 1;
+
+	for (uint32_t i = 0; i < t->stack_count; i++) {
+		if (cut && i == FRAMES_HEAD) {
+			i = t->stack_count - FRAMES_TAIL;
+			begin(d);
+			ctask_line_style(&d->line, CTASK_STYLE_DIM);
+			add_levels(d, node->depth);
+			ctask_line_words(&d->line, node->child_count ? d->strokes->through
+								     : d->strokes->none);
+			ctask_line_format(&d->line, "(%u more frames: -a shows them)",
+					  t->stack_count - FRAMES_HEAD - FRAMES_TAIL);
+			put(d);
+		}
+		draw_frame(d, node, &d->snap->frames[stack[t->stack_count - 1 - i]]);
+	}
+}
+
+static void draw_node(struct drawing *d, const struct ctask_node *node)
+{
+	draw_line(d, node);
+	set_level(d, node);
+	if (node->mark != CTASK_NODE_DRAWN)
+		return;
+	if (d->options->frames || d->snap->tasks[node->task].state == CTASK_RUNNING)
+		draw_frames(d, node);
+}
+
+/* Waits stand in one column, as far right as the first lines need, but not too far. */
+static void choose_column(struct drawing *d)
+{
+	uint32_t most = d->options->width ? d->options->width * 6 / 10 : ALIGN_COLUMN_MAX;
+	uint32_t count = d->tree->node_count < ALIGN_LINES ? d->tree->node_count : ALIGN_LINES;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct ctask_node *node = &d->tree->nodes[i];
+
+		ctask_line_begin(&d->line, CTASK_LINE_UNCUT);
+		add_task(d, node);
+		set_level(d, node);
+		if (d->line.width + GAP > d->wait_column && d->line.width + GAP <= most)
+			d->wait_column = d->line.width + GAP;
+	}
+}
+
+static void draw_section(struct drawing *d, uint32_t runtime)
+{
+	fputc_unlocked('\n', d->out);
+	begin(d);
+	ctask_heading_runtime(&d->line, d->snap, runtime);
+	put(d);
+	fputc_unlocked('\n', d->out);
+}
+
+static void draw(struct drawing *d)
+{
+	bool sections = d->snap->runtime_count > 1;
+	uint32_t next_runtime = 0;
+
+	ctask_line_begin(&d->line, CTASK_LINE_UNCUT);
+	ctask_heading_process(&d->line, d->snap);
+	put(d);
+	if (!sections && d->tree->node_count)
+		fputc_unlocked('\n', d->out);
+	choose_column(d);
+	for (uint32_t i = 0; i < d->tree->node_count; i++) {
+		const struct ctask_node *node = &d->tree->nodes[i];
+		uint32_t runtime = d->snap->tasks[node->task].runtime;
+
+		while (sections && node->depth == 0 && next_runtime < d->snap->runtime_count &&
+		       next_runtime <= runtime)
+			draw_section(d, next_runtime++);
+		draw_node(d, node);
+	}
+	while (sections && next_runtime < d->snap->runtime_count)
+		draw_section(d, next_runtime++);
+}
+
+static uint32_t choose_levels(uint32_t width)
+{
+	uint32_t levels = width / 3 / LEVEL_COLUMNS;
+
+	if (width == 0 || levels > LEVELS_MAX)
+		return LEVELS_MAX;
+	return levels < LEVELS_MIN ? LEVELS_MIN : levels;
+}
+
+int ctask_render_tree(const struct ctask_snapshot *snap, const struct ctask_render_options *options,
+		      FILE *out, struct ctask_error *err)
+{
+	struct drawing d = {
+		.snap = snap,
+		.options = options,
+		.strokes = options->utf8 ? &utf8_strokes : &ascii_strokes,
+		.out = out,
+		.line = { .utf8 = options->utf8, .color = options->color },
+		.wait = { .utf8 = options->utf8, .color = options->color },
+		.level_count = choose_levels(options->width),
+	};
+	struct ctask_tree *tree;
+	int ret = ctask_tree_create(snap, options->fold, &tree, err);
+
+	if (ret)
+		return ret;
+	d.tree = tree;
+	draw(&d);
+	if (d.line.failed || d.wait.failed)
+		ret = ctask_fail(err, ENOMEM, "out of memory");
+	ctask_line_fini(&d.line);
+	ctask_line_fini(&d.wait);
+	ctask_tree_destroy(tree);
+	return ret;
+}

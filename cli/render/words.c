@@ -1,0 +1,315 @@
+/* words.c - what is said about a task, the same in every text format. */
+#include "cli/render/words.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	CHAIN_MAX = 4,	/* functions in a chain; of a longer one the middle is counted */
+	CHAIN_HEAD = 2, /* of these, outermost ones */
+	NUMBERS_MAX = 8,
+};
+
+const char *ctask_words_dot(const struct ctask_line *line)
+{
+	return line->utf8 ? " · " : " - ";
+}
+
+void ctask_words_time(struct ctask_line *line, double seconds)
+{
+	if (isinf(seconds) || seconds > 1e9)
+		ctask_line_words(line, "for ever");
+	else if (seconds < 9.95)
+		ctask_line_format(line, "%.1f s", seconds);
+	else if (seconds < 120)
+		ctask_line_format(line, "%.0f s", seconds);
+	else if (seconds < 7200)
+		ctask_line_format(line, "%d min %d s", (int)seconds / 60, (int)seconds % 60);
+	else if (seconds < 172800)
+		ctask_line_format(line, "%d h %d min", (int)seconds / 3600,
+				  (int)seconds % 3600 / 60);
+	else
+		ctask_line_format(line, "%.0f days", seconds / 86400);
+}
+
+void ctask_words_duration(struct ctask_line *line, uint64_t us)
+{
+	if (us < 1000000)
+		ctask_line_format(line, "%.1f ms", (double)us / 1e3);
+	else
+		ctask_line_format(line, "%.2f s", (double)us / 1e6);
+}
+
+static const struct ctask_frame *frame_at(const struct ctask_snapshot *snap,
+					  const struct ctask_task *task, uint32_t i)
+{
+	return &snap->frames[ctask_task_stack(snap, task)[i]];
+}
+
+const struct ctask_frame *ctask_words_frame(const struct ctask_snapshot *snap,
+					    const struct ctask_task *task)
+{
+	for (uint32_t i = 0; i < task->stack_count; i++) {
+		if (!frame_at(snap, task, i)->library)
+			return frame_at(snap, task, i);
+	}
+	return task->stack_count ? frame_at(snap, task, task->stack_count - 1) : NULL;
+}
+
+/* The name that a chain begins with: the coroutine's own frame where it is the user's, else its name. */
+static ctask_text chain_start(const struct ctask_snapshot *snap, const struct ctask_task *task)
+{
+	const struct ctask_frame *outermost =
+		task->stack_count ? frame_at(snap, task, task->stack_count - 1) : NULL;
+
+	if (outermost && (!outermost->library || !task->coroutine))
+		return outermost->name;
+	return task->coroutine;
+}
+
+bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ctask_task *task,
+			      ctask_text name)
+{
+	ctask_text start = chain_start(snap, task);
+
+	return start && name && strcmp(start, name) == 0;
+}
+
+/*
+ * Of many functions the outermost and the innermost ones are named:
+ * "main › run › 17 more › query › execute".
+ */
+void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *snap,
+		       const struct ctask_task *task)
+{
+	const char *between = line->utf8 ? " › " : " > ";
+	uint32_t count = 1, hidden = 0, n = 1;
+
+	ctask_line_text(line, chain_start(snap, task));
+	for (uint32_t i = 0; i + 1 < task->stack_count; i++)
+		count += !frame_at(snap, task, i)->library;
+	if (count > CHAIN_MAX + 1)
+		hidden = count - CHAIN_MAX;
+	for (uint32_t i = task->stack_count; i-- > 0;) {
+		if (i + 1 == task->stack_count || frame_at(snap, task, i)->library)
+			continue;
+		if (n == CHAIN_HEAD && hidden) {
+			ctask_line_words(line, between);
+			ctask_line_format(line, "%u more", hidden);
+		}
+		if (n < CHAIN_HEAD || n >= CHAIN_HEAD + hidden) {
+			ctask_line_words(line, between);
+			ctask_line_text(line, frame_at(snap, task, i)->name);
+		}
+		n++;
+	}
+}
+
+ctask_text ctask_words_short_file(ctask_text filename)
+{
+	ctask_text name = strrchr(filename, '/');
+
+	if (!name || !name[1])
+		return filename;
+	name++;
+	if (strncmp(name, "__", 2) != 0) /* __init__.py, __main__.py: whose? */
+		return name;
+	for (name--; name > filename && name[-1] != '/'; name--)
+		;
+	return name;
+}
+
+static void place(struct ctask_line *line, ctask_text file, uint32_t line_number)
+{
+	ctask_line_text(line, file);
+	if (line_number == 0)
+		return;
+	ctask_line_words(line, ":");
+	ctask_line_number(line, line_number);
+}
+
+void ctask_words_place(struct ctask_line *line, const struct ctask_frame *frame)
+{
+	place(line, frame->filename ? ctask_words_short_file(frame->filename) : "?", frame->line);
+}
+
+void ctask_words_full_place(struct ctask_line *line, const struct ctask_frame *frame)
+{
+	place(line, frame->filename ? frame->filename : "?", frame->line);
+}
+
+bool ctask_words_is_stopping(const struct ctask_task *task)
+{
+	return task->state != CTASK_DONE && (task->cancel_pending || task->cancel_requests > 0);
+}
+
+void ctask_words_stop(struct ctask_line *line, const struct ctask_task *task)
+{
+	if (!ctask_words_is_stopping(task))
+		return;
+	ctask_line_words(line, "asked to stop");
+	if (task->cancel_requests > 1)
+		ctask_line_format(line, " %d times", task->cancel_requests);
+	if (task->cancel_pending)
+		ctask_line_words(line, ", not told yet");
+}
+
+/* A number inside a text, and its least and greatest value in all that are alike. */
+struct number {
+	const char *at;
+	size_t len;
+	double low, high;
+	bool differs;
+};
+
+/* The next number at or after *at; hexadecimal ones count as one. False at the end. */
+static bool next_number(const char **at, struct number *ret)
+{
+	const char *start = *at + strcspn(*at, "0123456789");
+
+	if (!*start)
+		return false;
+	ret->at = start;
+	ret->differs = false;
+	if (start[0] == '0' && start[1] == 'x') {
+		ret->len = 2 + strspn(start + 2, "0123456789abcdef");
+		ret->low = ret->high = NAN;
+	} else {
+		ret->len = strspn(start, "0123456789.");
+		ret->low = ret->high = strtod(start, NULL);
+	}
+	*at = start + ret->len;
+	return true;
+}
+
+static void compare_number(struct number *known, const struct number *other)
+{
+	if (known->len != other->len || memcmp(known->at, other->at, known->len) != 0)
+		known->differs = true;
+	if (isnan(known->low) || isnan(other->low)) {
+		known->low = NAN;
+		return;
+	}
+	known->low = fmin(known->low, other->low);
+	known->high = fmax(known->high, other->high);
+}
+
+/* The wait text of the first, with "3 to 7" for a number that is not the same in all. */
+static void wait_text(struct ctask_line *line, const struct ctask_snapshot *snap,
+		      struct ctask_alike alike)
+{
+	ctask_text text = snap->tasks[alike.tasks[0]].wait_text;
+	struct number numbers[NUMBERS_MAX];
+	size_t count = 0;
+	char piece[512];
+	const char *at = text;
+
+	while (count < NUMBERS_MAX && next_number(&at, &numbers[count]))
+		count++;
+	for (uint32_t i = 1; i < alike.count && count > 0; i++) {
+		ctask_text other = snap->tasks[alike.tasks[i]].wait_text;
+		struct number number;
+
+		if (!other || other == text)
+			continue;
+		for (size_t n = 0; n < count && next_number(&other, &number); n++)
+			compare_number(&numbers[n], &number);
+	}
+	at = text;
+	for (size_t n = 0; n < count; n++) {
+		size_t len = (size_t)(numbers[n].at - at);
+
+		if (!numbers[n].differs)
+			continue;
+		for (; len > 0;) {
+			size_t part = len < sizeof(piece) - 1 ? len : sizeof(piece) - 1;
+
+			memcpy(piece, at, part);
+			piece[part] = '\0';
+			ctask_line_text(line, piece);
+			at += part;
+			len -= part;
+		}
+		if (isnan(numbers[n].low))
+			ctask_line_words(line, line->utf8 ? "0x…" : "0x...");
+		else
+			ctask_line_format(line, "%.15g to %.15g", numbers[n].low, numbers[n].high);
+		at = numbers[n].at + numbers[n].len;
+	}
+	ctask_line_text(line, at);
+}
+
+static void time_range(struct ctask_line *line, double low, double high)
+{
+	bool one_unit = low < 120 && high < 120;
+
+	if (one_unit && low < 9.95 && high >= 9.95)
+		ctask_line_format(line, "%.1f to ", low);
+	else if (one_unit && high - low >= 0.1)
+		ctask_line_format(line, low < 9.95 ? "%.1f to " : "%.0f to ", low);
+	else if (!one_unit && high - low >= 1) {
+		ctask_words_time(line, low);
+		ctask_line_words(line, " to ");
+	}
+	ctask_words_time(line, high);
+}
+
+void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap,
+		      struct ctask_alike alike)
+{
+	double low = INFINITY, high = -INFINITY;
+
+	for (uint32_t i = 0; i < alike.count; i++) {
+		double left = snap->tasks[alike.tasks[i]].wait_left_s;
+
+		if (isnan(left))
+			continue;
+		low = fmin(low, left);
+		high = fmax(high, left);
+	}
+	if (low > high)
+		return;
+	if (high < 0) {
+		time_range(line, -high, -low);
+		ctask_line_words(line, " overdue");
+		return;
+	}
+	time_range(line, fmax(low, 0), high);
+	if (isfinite(high))
+		ctask_line_words(line, " left");
+}
+
+void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap,
+		      struct ctask_alike alike)
+{
+	const struct ctask_task *task = &snap->tasks[alike.tasks[0]];
+
+	if (task->wait_kind == CTASK_WAIT_NONE || task->wait_kind >= CTASK_WAIT_KINDS)
+		return;
+	if (task->wait_text)
+		wait_text(line, snap, alike);
+	else
+		ctask_line_words(line, ctask_wait_kind_words[task->wait_kind]);
+	if (isnan(task->wait_left_s))
+		return;
+	ctask_line_words(line, ", ");
+	ctask_words_left(line, snap, alike);
+}
+
+void ctask_words_cmdline(struct ctask_line *line, const ctask_text *words, uint32_t count,
+			 uint32_t columns)
+{
+	uint32_t end = line->width + columns;
+	uint32_t limit = line->limit;
+
+	if (end < limit)
+		line->limit = end;
+	for (uint32_t i = 0; i < count && !line->is_cut; i++) {
+		if (i)
+			ctask_line_words(line, " ");
+		ctask_line_text(line, words[i]);
+	}
+	if (line->limit != limit)
+		ctask_line_extend(line, limit);
+}

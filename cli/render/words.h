@@ -1,0 +1,49 @@
+/* words.h - what is said about a task, the same in every text format. */
+#ifndef CTASK_CLI_RENDER_WORDS_H
+#define CTASK_CLI_RENDER_WORDS_H
+
+#include "cli/render/line.h"
+#include "model/snapshot.h"
+
+/** Tasks that are told together: indices into tasks. Alike but for numbers in what they wait for. */
+struct ctask_alike {
+	const uint32_t *tasks;
+	uint32_t count;
+};
+
+/** " · " or " - " */
+const char *ctask_words_dot(const struct ctask_line *line);
+/** A time as people say it: "0.9 s", "42 s", "3 min 5 s", "2 h 10 min", "3 days". */
+void ctask_words_time(struct ctask_line *line, double seconds);
+/** The functions that the task is in, outermost first, without the runtime's own: "main › fetch". */
+void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *snap,
+		       const struct ctask_task *task);
+/** True when the chain begins with @p name, so that there is no need to say it twice. */
+bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ctask_task *task,
+			      ctask_text name);
+/** The innermost frame that is not the runtime's own; else the outermost; NULL when there is none. */
+const struct ctask_frame *ctask_words_frame(const struct ctask_snapshot *snap,
+					    const struct ctask_task *task);
+/** "svc.py:33": the file without its folders, unless the name alone says nothing ("web/__init__.py:3"). */
+void ctask_words_place(struct ctask_line *line, const struct ctask_frame *frame);
+/** "/srv/svc.py:33" */
+void ctask_words_full_place(struct ctask_line *line, const struct ctask_frame *frame);
+/** The file as ctask_words_place() would say it: the end of @p filename. */
+ctask_text ctask_words_short_file(ctask_text filename);
+/** "asked to stop", "asked to stop 3 times, not told yet"; nothing for others. */
+void ctask_words_stop(struct ctask_line *line, const struct ctask_task *task);
+/** "sleep, 0.9 to 3.2 s left": what it waits for; nothing when it does not wait. */
+void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap,
+		      struct ctask_alike alike);
+/** Only the time in it: "3.2 s left"; nothing when there is none. */
+void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap,
+		      struct ctask_alike alike);
+/** True when somebody has asked it to stop, and it has not. */
+bool ctask_words_is_stopping(const struct ctask_task *task);
+/** "2.1 ms", "1.25 s" */
+void ctask_words_duration(struct ctask_line *line, uint64_t us);
+/** The words of a command line with spaces between, cut after @p columns. */
+void ctask_words_cmdline(struct ctask_line *line, const ctask_text *words, uint32_t count,
+			 uint32_t columns);
+
+#endif
