@@ -138,6 +138,8 @@ struct ctask_code *ctask_code_at(struct ctask_codes *codes, uint64_t addr)
 		return NULL;
 	code->addr = addr;
 	code->index = codes->code_count;
+	code->wait_row = CTASK_ROW_UNKNOWN;
+	code->callback_row = CTASK_ROW_UNKNOWN;
 	if (read_code(codes, code) || ctask_table_put(&codes->index, addr, code->index)) {
 		code_destroy(code);
 		return NULL;

@@ -29,7 +29,12 @@ struct ctask_code {
 		int slot;
 	} locals[CTASK_CODE_LOCALS];
 	uint32_t local_count;
+	/* First rows of the tables in waits.c and waiters.c that are about it, once looked for. */
+	int wait_row, callback_row;
 };
+
+/** In wait_row, callback_row: not looked for yet; looked for, there is none. */
+enum { CTASK_ROW_UNKNOWN = -2, CTASK_ROW_NONE = -1 };
 
 /** The code objects of one target, and the frames of a snapshot made from them. */
 struct ctask_codes {

@@ -9,15 +9,27 @@
 enum {
 	/* 24 MiB: enough that a walk in order of allocation rarely reads a page twice. */
 	LIVE_SLOTS = 6144,
+	/* Pages read with one that is missed, within an aligned group of so many. */
+	AHEAD_PAGES = 4,
 	/* Pages copied in one call: 4 MiB, so that a deadline is kept. */
 	PIECE_PAGES = 1024,
 	/* No page has this address: it is not aligned. */
 	NO_PAGE = 1,
 };
 
+static void forget_near(struct ctask_pages *pages)
+{
+	for (size_t i = 0; i < CTASK_PAGES_NEAR; i++)
+		pages->near[i].page = NO_PAGE;
+}
+
+/* In the index: read ahead, but not touched yet. */
+#define AHEAD 0x80000000u
+
 int ctask_pages_init(struct ctask_pages *pages, struct ctask_memory *memory)
 {
-	*pages = (struct ctask_pages){ .memory = memory, .last_page = NO_PAGE };
+	*pages = (struct ctask_pages){ .memory = memory };
+	forget_near(pages);
 	return 0;
 }
 
@@ -35,14 +47,15 @@ void ctask_pages_fini(struct ctask_pages *pages)
 	ctask_table_fini(&pages->index);
 	free(pages->touched);
 	free(pages->runs);
-	*pages = (struct ctask_pages){ .last_page = NO_PAGE };
+	*pages = (struct ctask_pages){ 0 };
+	forget_near(pages);
 }
 
 static void forget(struct ctask_pages *pages)
 {
 	ctask_table_clear(&pages->index);
 	pages->slot_count = 0;
-	pages->last_page = NO_PAGE;
+	forget_near(pages);
 }
 
 void ctask_pages_thaw(struct ctask_pages *pages)
@@ -97,11 +110,37 @@ static int check_deadline(struct ctask_pages *pages)
 	return pages->error = -ETIME;
 }
 
-/* Bring @p page into a slot. */
-static int load(struct ctask_pages *pages, uint64_t page, const uint8_t **ret_bytes)
+/*
+ * Read @p run into the next slots. What nobody asked for yet is marked so. The
+ * number of pages that came, 0 when the first cannot be read, or the sticky error.
+ */
+static ssize_t load_run(struct ctask_pages *pages, const struct ctask_page_run *run, uint64_t wanted)
+{
+	ssize_t got = pages->memory->ops->read_runs(pages->memory, run, 1,
+						    pages->slots + (size_t)pages->slot_count * CTASK_PAGE);
+
+	if (got < 0)
+		return pages->error = (int)got;
+	got /= CTASK_PAGE;
+	for (ssize_t i = 0; i < got; i++) {
+		uint64_t page = run->addr + (uint64_t)i * CTASK_PAGE;
+
+		if (ctask_table_put(&pages->index, page + 1,
+				    pages->slot_count++ | (page == wanted ? 0 : AHEAD)))
+			return pages->error = -ENOMEM;
+	}
+	pages->pages_read += (uint64_t)got;
+	return got;
+}
+
+/*
+ * Bring @p page into a slot. Objects of one age lie together, and a call costs
+ * more than a page, so that its neighbours are read with it while the target
+ * runs; from a target that is held no more is taken than is needed.
+ */
+static int load(struct ctask_pages *pages, uint64_t page)
 {
 	struct ctask_page_run run = { .addr = page, .count = 1 };
-	uint8_t *to;
 	ssize_t got;
 	int ret;
 
@@ -119,41 +158,47 @@ static int load(struct ctask_pages *pages, uint64_t page, const uint8_t **ret_by
 		ret = reserve_slots(pages, LIVE_SLOTS);
 	if (ret)
 		return ret;
-	if (pages->slot_count == pages->slot_room) {
+	if (pages->slot_count + AHEAD_PAGES > pages->slot_room) {
 		/* Full. In mode held this drops copies of a target that stands still: no harm. */
 		forget(pages);
 	}
-	to = pages->slots + (size_t)pages->slot_count * CTASK_PAGE;
-	got = pages->memory->ops->read_runs(pages->memory, &run, 1, to);
+	if (pages->mode == CTASK_PAGES_LIVE)
+		while (run.count < AHEAD_PAGES &&
+		       (page + run.count * CTASK_PAGE) % (AHEAD_PAGES * CTASK_PAGE) &&
+		       ctask_table_get(&pages->index, page + run.count * CTASK_PAGE + 1, UINT32_MAX) ==
+			       UINT32_MAX)
+			run.count++;
+	got = load_run(pages, &run, page);
 	if (got < 0)
-		return pages->error = (int)got;
-	if (got < CTASK_PAGE) {
+		return (int)got;
+	if (got == 0) {
 		pages->touched_count--;
 		return -EFAULT;
 	}
-	pages->pages_read++;
-	if (ctask_table_put(&pages->index, page + 1, pages->slot_count))
-		return pages->error = -ENOMEM;
-	pages->slot_count++;
-	*ret_bytes = to;
 	return 0;
 }
 
-static int find(struct ctask_pages *pages, uint64_t page)
+static int find(struct ctask_pages *pages, uint64_t page, const uint8_t **ret_bytes)
 {
 	uint32_t slot = ctask_table_get(&pages->index, page + 1, UINT32_MAX);
-	const uint8_t *bytes;
-	int ret;
 
-	if (slot != UINT32_MAX) {
-		bytes = pages->slots + (size_t)slot * CTASK_PAGE;
-	} else {
-		ret = load(pages, page, &bytes);
+	if (slot == UINT32_MAX) {
+		int ret = load(pages, page);
+
 		if (ret)
 			return ret;
+		slot = ctask_table_get(&pages->index, page + 1, UINT32_MAX);
+	} else if (slot & AHEAD) {
+		int ret = remember_touched(pages, page);
+
+		if (ret)
+			return ret;
+		slot &= ~AHEAD;
+		if (ctask_table_put(&pages->index, page + 1, slot))
+			return pages->error = -ENOMEM;
 	}
-	pages->last_page = page;
-	pages->last_bytes = bytes;
+	*ret_bytes = pages->slots + (size_t)slot * CTASK_PAGE;
+	*ctask_pages_near(pages, page) = (struct ctask_near_page){ .page = page, .bytes = *ret_bytes };
 	return 0;
 }
 
@@ -168,13 +213,14 @@ int ctask_pages_read_slowly(struct ctask_pages *pages, uint64_t addr, void *dst,
 	while (len) {
 		uint64_t in_page = addr & (CTASK_PAGE - 1);
 		size_t n = CTASK_PAGE - in_page < len ? CTASK_PAGE - in_page : len;
-		int ret = find(pages, addr - in_page);
+		const uint8_t *bytes = NULL;
+		int ret = find(pages, addr - in_page, &bytes);
 
 		if (ret) {
 			pages->fault_addr = addr;
 			return ret;
 		}
-		memcpy(to, pages->last_bytes + in_page, n);
+		memcpy(to, bytes + in_page, n);
 		to += n;
 		addr += n;
 		len -= n;

@@ -22,10 +22,14 @@
  */
 enum ctask_pages_mode { CTASK_PAGES_LIVE, CTASK_PAGES_FROZEN, CTASK_PAGES_HELD };
 
+enum { CTASK_PAGES_NEAR = 512 };
+
 struct ctask_pages {
-	/* The page read last: most reads hit it. */
-	uint64_t last_page;
-	const uint8_t *last_bytes;
+	/* Pages read lately, one for each value of some address bits: most reads find theirs here. */
+	struct ctask_near_page {
+		uint64_t page;
+		const uint8_t *bytes;
+	} near[CTASK_PAGES_NEAR];
 
 	struct ctask_memory *memory;
 	enum ctask_pages_mode mode;
@@ -70,6 +74,12 @@ static inline void ctask_pages_hold(struct ctask_pages *pages, bool hold)
 /** Not for callers: the part of ctask_pages_read() that is not on the hot path. */
 int ctask_pages_read_slowly(struct ctask_pages *pages, uint64_t addr, void *dst, size_t len);
 
+/** Not for callers: where the page of @p addr is, if it was read lately. */
+static inline struct ctask_near_page *ctask_pages_near(struct ctask_pages *pages, uint64_t addr)
+{
+	return &pages->near[addr / CTASK_PAGE % CTASK_PAGES_NEAR];
+}
+
 /**
  * Copy @p len bytes at @p addr to @p dst. All or nothing: on failure @p dst is
  * undefined. 0, -EFAULT when there is no such memory (or none in the frozen
@@ -78,9 +88,10 @@ int ctask_pages_read_slowly(struct ctask_pages *pages, uint64_t addr, void *dst,
 static inline int ctask_pages_read(struct ctask_pages *pages, uint64_t addr, void *dst, size_t len)
 {
 	uint64_t in_page = addr & (CTASK_PAGE - 1);
+	const struct ctask_near_page *near = ctask_pages_near(pages, addr);
 
-	if (addr - in_page == pages->last_page && len <= CTASK_PAGE - in_page) {
-		memcpy(dst, pages->last_bytes + in_page, len);
+	if (addr - in_page == near->page && len <= CTASK_PAGE - in_page) {
+		memcpy(dst, near->bytes + in_page, len);
 		return 0;
 	}
 	return ctask_pages_read_slowly(pages, addr, dst, len);

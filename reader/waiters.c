@@ -151,27 +151,39 @@ struct target {
 	enum ctask_edge_kind kind;
 };
 
-static const struct callback_row *row_of(const struct ctask_code *code, bool method, size_t *from)
+enum { ROWS = sizeof(callback_rows) / sizeof(callback_rows[0]) };
+
+static bool is_about(const struct callback_row *row, const struct ctask_code *code)
+{
+	return !strcmp(code->plain_name, row->function) && !strcmp(code->module, row->module);
+}
+
+/* The next row about @p code from *from on, which moves behind it. NULL when there is none. */
+static const struct callback_row *row_of(struct ctask_code *code, bool method, int *from)
 {
 	if (!code || !code->module)
 		return NULL;
-	for (; *from < sizeof(callback_rows) / sizeof(callback_rows[0]); (*from)++) {
-		const struct callback_row *row = &callback_rows[*from];
-
-		if (row->method == method && !strcmp(code->plain_name, row->function) &&
-		    !strcmp(code->module, row->module)) {
-			(*from)++;
-			return row;
-		}
+	if (code->callback_row == CTASK_ROW_UNKNOWN) {
+		code->callback_row = CTASK_ROW_NONE;
+		for (int i = ROWS; i-- > 0;)
+			if (is_about(&callback_rows[i], code))
+				code->callback_row = i;
 	}
+	if (code->callback_row == CTASK_ROW_NONE)
+		return NULL;
+	if (*from < code->callback_row)
+		*from = code->callback_row;
+	for (; *from < ROWS; (*from)++)
+		if (callback_rows[*from].method == method && is_about(&callback_rows[*from], code))
+			return &callback_rows[(*from)++];
 	return NULL;
 }
 
 static bool lead_of_function(struct ctask_walk *walk, uint64_t function, struct target *ret)
 {
-	const struct ctask_code *code = ctask_function_code(walk, function);
+	struct ctask_code *code = ctask_function_code(walk, function);
 	const struct callback_row *row;
-	size_t from = 0;
+	int from = 0;
 
 	while ((row = row_of(code, false, &from))) {
 		uint64_t obj = ctask_closure_cell(walk, function, row->name);
@@ -189,7 +201,7 @@ static bool lead_of_method(struct ctask_walk *walk, uint64_t method, struct targ
 	struct ctask_heap *heap = &walk->heap;
 	const struct callback_row *row;
 	uint64_t function, self, obj;
-	size_t from = 0;
+	int from = 0;
 
 	if (ctask_heap_u64(heap, method + heap->layout.method_func, &function) ||
 	    ctask_heap_u64(heap, method + heap->layout.method_self, &self))

@@ -17,6 +17,8 @@ struct wait {
 	uint64_t future; /* what the task awaits */
 	enum ctask_wait_kind kind;
 	double left_s;
+	double sleep_delay;    /* NAN unless this is a plain sleep of so many seconds */
+	ctask_text ready_text; /* instead of text, when it was made before */
 	char text[512];
 };
 
@@ -125,7 +127,15 @@ static void read_sleep(struct wait *wait)
 		wait->left_s = left_of_timer(wait, timer);
 	if (read_local(wait, "delay", &delay) || ctask_number_value(&walk->heap, delay, &seconds))
 		seconds = NAN;
-	say(wait, isnan(seconds) ? "sleep" : "sleep %g s", seconds);
+	if (seconds == walk->sleep_delay) {
+		wait->ready_text = walk->sleep_text;
+		return;
+	}
+	if (isnan(seconds))
+		say(wait, "sleep");
+	else
+		say(wait, "sleep %g s", seconds);
+	wait->sleep_delay = seconds;
 }
 
 static void read_waiting(struct wait *wait)
@@ -257,6 +267,7 @@ static const struct wait_row {
 	{ "tasks.py", "_wait", NULL, CTASK_WAIT_WAIT, read_wait },
 	{ "tasks.py", "_wait_for_one", NULL, CTASK_WAIT_WAIT, read_as_completed },
 	{ "tasks.py", "sleep", NULL, CTASK_WAIT_SLEEP, read_sleep },
+	{ "tasks.py", "wait_for", NULL, CTASK_WAIT_NONE, NULL }, /* limits the wait inside of it */
 	{ "threads.py", "to_thread", NULL, CTASK_WAIT_EXECUTOR, read_function },
 	{ "unix_events.py", NULL, NULL, CTASK_WAIT_SOCKET, read_socket },
 };
@@ -267,35 +278,50 @@ static bool is_in(const struct ctask_code *code, const char *module, const char 
 	       (!function || !strcmp(code->plain_name, function));
 }
 
-static const struct wait_row *row_of(struct wait *wait)
+/* The first row about this function; CTASK_ROW_NONE for those that mean nothing to a user. */
+static int first_row(struct ctask_code *code)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(wait_rows); i++) {
-		const struct wait_row *row = &wait_rows[i];
-		uint64_t value;
+	if (code->wait_row != CTASK_ROW_UNKNOWN)
+		return code->wait_row;
+	code->wait_row = CTASK_ROW_NONE;
+	for (size_t i = 0; code->wait_row == CTASK_ROW_NONE && i < ARRAY_SIZE(wait_rows); i++)
+		if (is_in(code, wait_rows[i].module, wait_rows[i].function))
+			code->wait_row = (int)i;
+	return code->wait_row;
+}
 
-		if (is_in(wait->code, row->module, row->function) &&
-		    (!row->attribute || (wait->self && !ctask_attr(&wait->walk->heap, wait->self,
-								   row->attribute, &value))))
-			return row;
-	}
-	return NULL;
+static bool is_wait_for(struct ctask_code *code)
+{
+	int row = first_row(code);
+
+	return row >= 0 && !wait_rows[row].read;
 }
 
 /* Look at one frame; true when a row explains it. */
 static bool explain_frame(struct wait *wait, const struct ctask_link *link)
 {
-	const struct wait_row *row;
+	struct ctask_code *code = wait->walk->codes.codes[link->code];
+	int first = first_row(code);
 
+	if (first < 0)
+		return false;
 	wait->link = link;
-	wait->code = wait->walk->codes.codes[link->code];
+	wait->code = code;
 	if (read_local(wait, "self", &wait->self))
 		wait->self = 0;
-	row = row_of(wait);
-	if (!row)
-		return false;
-	wait->kind = row->kind;
-	row->read(wait);
-	return true;
+	for (size_t i = (size_t)first; i < ARRAY_SIZE(wait_rows); i++) {
+		const struct wait_row *row = &wait_rows[i];
+		uint64_t value;
+
+		if (!is_in(code, row->module, row->function) ||
+		    (row->attribute && (!wait->self || ctask_attr(&wait->walk->heap, wait->self,
+								  row->attribute, &value))))
+			continue;
+		wait->kind = row->kind;
+		row->read(wait);
+		return true;
+	}
+	return false;
 }
 
 bool ctask_future_is_done(struct ctask_walk *walk, uint64_t addr)
@@ -452,6 +478,10 @@ static void add_wait_for(struct wait *wait, const struct ctask_link *link)
 	if (read_local(wait, "timeout", &value) ||
 	    ctask_number_value(&wait->walk->heap, value, &seconds))
 		return;
+	if (wait->ready_text)
+		say(wait, "%s", wait->ready_text);
+	wait->ready_text = NULL;
+	wait->sleep_delay = NAN;
 	say(wait, ", wait_for %g s", seconds);
 	if (!isnan(wait->left_s))
 		return; /* a sleep tells its own */
@@ -461,19 +491,19 @@ static void add_wait_for(struct wait *wait, const struct ctask_link *link)
 		wait->left_s = left_of_timeout(wait, link);
 }
 
-/* The text of a wait: sleeps come by the thousand, with few different delays. */
+/* Sleeps come by the thousand, with few different delays: the last one's text is kept. */
 static int keep_text(struct wait *wait, struct ctask_task *task)
 {
 	struct ctask_walk *walk = wait->walk;
 
-	if (wait->kind == CTASK_WAIT_SLEEP && walk->sleep_text &&
-	    !strcmp(walk->sleep_text, wait->text)) {
-		task->wait_text = walk->sleep_text;
+	task->wait_text = wait->ready_text;
+	if (task->wait_text)
 		return 0;
-	}
 	task->wait_text = ctask_texts_add(walk->snap->texts, wait->text, strlen(wait->text));
-	if (wait->kind == CTASK_WAIT_SLEEP)
+	if (!isnan(wait->sleep_delay)) {
+		walk->sleep_delay = wait->sleep_delay;
 		walk->sleep_text = task->wait_text;
+	}
 	return task->wait_text ? 0 : -ENOMEM;
 }
 
@@ -481,17 +511,24 @@ int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view
 {
 	const struct ctask_chain *chain = &walk->chain;
 	struct ctask_task *task = &walk->snap->tasks[walk->snap->task_count - 1];
-	struct wait wait = { .walk = walk, .future = view->fut_waiter, .left_s = NAN };
+	struct wait wait;
 	const struct ctask_link *wait_for = NULL;
 	uint32_t first = chain->count;
 	bool explained = false;
 	uint64_t inner;
 
+	wait.walk = walk;
+	wait.future = view->fut_waiter;
+	wait.kind = CTASK_WAIT_OTHER;
+	wait.left_s = NAN;
+	wait.sleep_delay = NAN;
+	wait.ready_text = NULL;
+	wait.text[0] = '\0'; /* the rest is long, and need not be cleared for each task */
 	/* The innermost frames that are asyncio's own. */
 	while (first && walk->codes.codes[chain->links[first - 1].code]->module)
 		first--;
 	for (uint32_t i = first; i < chain->count; i++) {
-		if (is_in(walk->codes.codes[chain->links[i].code], "tasks.py", "wait_for"))
+		if (is_wait_for(walk->codes.codes[chain->links[i].code]))
 			wait_for = &chain->links[i];
 		else if (!explained)
 			explained = explain_frame(&wait, &chain->links[i]);
