@@ -22,6 +22,5 @@ int ctask_cmd_ps(int argc, char **argv)
 	};
 	struct ctask_look look = { .formats = ctask_ps_formats };
 
-	argp_parse(&argp, argc, argv, 0, NULL, &look);
-	return ctask_look_run(&look);
+	return ctask_look_run(&look, &argp, argc, argv);
 }

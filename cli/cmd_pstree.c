@@ -46,6 +46,5 @@ int ctask_cmd_pstree(int argc, char **argv)
 	};
 	struct ctask_look look = { .formats = ctask_pstree_formats, .render.fold = true };
 
-	argp_parse(&argp, argc, argv, 0, NULL, &look);
-	return ctask_look_run(&look);
+	return ctask_look_run(&look, &argp, argc, argv);
 }

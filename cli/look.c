@@ -38,8 +38,7 @@ static const struct argp_option options[] = {
 	{ "exe", OPTION_EXE, "FILE", 0, "The executable that the core file came from", 2 },
 	{ "max-pause", OPTION_MAX_PAUSE, "MS", 0,
 	  "Stop the process for no longer than this, all in all (default: 100 ms)", 2 },
-	{ "no-pause", OPTION_NO_PAUSE, NULL, 0,
-	  "Never stop the process, even if that means to fail", 2 },
+	{ "no-pause", OPTION_NO_PAUSE, NULL, 0, "Never stop the process; fail instead", 2 },
 	{ NULL, 0, NULL, 0, "How to print:", 3 },
 	{ "format", OPTION_FORMAT, "FORMAT", 0, "One of the command's formats; text is the default",
 	  3 },
@@ -168,12 +167,27 @@ static int print(struct ctask_look *look, const struct ctask_snapshot *snap)
 	return CTASK_EXIT_IN_PART;
 }
 
-int ctask_look_run(struct ctask_look *look)
+/* "-5" is meant as a process id, and should not be told off as an option "5". */
+static void refuse_negative_ids(int argc, char **argv)
+{
+	const struct argp_state state = { .name = argv[0] };
+
+	for (int i = 1; i < argc; i++) {
+		if (argv[i][0] == '-' && argv[i][1] &&
+		    !argv[i][1 + strspn(argv[i] + 1, "0123456789")])
+			ctask_usage_error(&state, "a process id is a number from 1 to %d, not '%s'",
+					  PID_MOST, argv[i]);
+	}
+}
+
+int ctask_look_run(struct ctask_look *look, const struct argp *argp, int argc, char **argv)
 {
 	struct ctask_snapshot *snap = NULL;
 	struct ctask_error err = { 0 };
 	int status;
 
+	refuse_negative_ids(argc, argv);
+	argp_parse(argp, argc, argv, 0, NULL, look);
 	if (take_picture(look, &snap, &err) || narrow(look, snap, &err))
 		status = ctask_report_error(&err);
 	else

@@ -13,7 +13,7 @@
 
 enum {
 	LEVEL_COLUMNS = 3,
-	LEVELS_MAX = 40, /* deeper lines stand at this level, and say their depth */
+	LEVELS_MAX = 24, /* deeper lines stand at this level, and say their depth */
 	LEVELS_MIN = 4,
 	GAP = 2,
 	LEVEL_BYTES = 5,    /* "│  " */
