@@ -138,31 +138,42 @@ class Bench:
 
     # --- times
 
-    def timed(self, times, command, chroot=None):
-        """(median seconds, most KiB, all exit statuses) of a command."""
-        whole = [self.measure] + (["--chroot", chroot] if chroot else []) + [str(times)] + command
-        lines = subprocess.run(whole, stdout=subprocess.PIPE, check=True, text=True).stdout.split("\n")
-        runs = [line.split() for line in lines if line]
-        return (
-            statistics.median(float(run[0]) for run in runs),
-            max(int(run[1]) for run in runs),
-            {int(run[2]) for run in runs},
-        )
+    def timed(self, times, commands):
+        """{name: (median seconds, most KiB, all exit statuses)} of {name: (chroot, command)}.
+
+        In turn, so that what else the machine does meets all of them alike.
+        """
+        runs = {name: [] for name in commands}
+        for _ in range(times):
+            for name, (chroot, command) in commands.items():
+                whole = [self.measure] + (["--chroot", chroot] if chroot else []) + ["1"] + command
+                line = subprocess.run(whole, stdout=subprocess.PIPE, check=True, text=True).stdout
+                runs[name].append(line.split())
+        return {
+            name: (
+                statistics.median(float(run[0]) for run in those),
+                max(int(run[1]) for run in those),
+                {int(run[2]) for run in those},
+            )
+            for name, those in runs.items()
+        }
 
     def sleepers(self, tasks):
         """One row of the table of ratios."""
         with Victim(self, tasks) as victim:
             shot = self.snapshot(victim.pid)
             self.check(shot, tasks)
-            own = [self.ctaskctl, "pstree", str(victim.pid)]
-            row = {"tasks": tasks, "own": self.timed(self.times, own)}
-            row["unfolded"] = self.timed(self.times, own[:2] + ["-c", "-l"] + own[2:])
+            pid = str(victim.pid)
+            commands = {"own": (None, [self.ctaskctl, "pstree", pid])}
+            commands["unfolded"] = (None, [self.ctaskctl, "pstree", "-c", "-l", pid])
+            times = self.times
+            if self.peer and tasks < 65536:
+                commands["peer"] = (self.chroot, [self.peer, "-m", "asyncio", "pstree", pid])
+                times = times if tasks < 50000 else min(times, 5)
+            row = {"tasks": tasks}
+            row.update(self.timed(times, commands))
             if shot:
                 row["capture"] = shot["capture"]
-            if self.peer and tasks < 65536:
-                theirs = [self.peer, "-m", "asyncio", "pstree", str(victim.pid)]
-                times = self.times if tasks < 50000 else min(self.times, 3)
-                row["peer"] = self.timed(times, theirs, self.chroot)
         for key in ("own", "unfolded"):
             if row[key][2] != {0}:
                 self.fault("%d tasks: exit statuses %s" % (tasks, row[key][2]))
