@@ -15,7 +15,10 @@ except ImportError:
 
 
 def path():
-    return os.environ.get("CTASKCTL") or os.path.join(HERE, "../../build/release/cli/ctaskctl")
+    program = os.environ.get("CTASKCTL") or os.path.join(HERE, "../../build/release/cli/ctaskctl")
+    if not os.access(program, os.X_OK):
+        raise SystemExit("no program %s: build it, or set CTASKCTL" % program)
+    return program
 
 
 def run(*words, prefix=(), timeout=120, **how):

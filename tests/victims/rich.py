@@ -35,8 +35,13 @@ def scenario(function):
 def spawn(coro, name, wait, text=None):
     """A task that is told of."""
     says(name, wait, text)
-    KEEP.append(asyncio.get_running_loop().create_task(coro, name=name))
-    return KEEP[-1]
+    if "--uvloop" in sys.argv:  # an old one takes no name
+        task = asyncio.get_running_loop().create_task(coro)
+        task.set_name(name)
+    else:
+        task = asyncio.get_running_loop().create_task(coro, name=name)
+    KEEP.append(task)
+    return task
 
 
 async def rest():
