@@ -350,6 +350,8 @@ int ctask_asyncio_add_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret
 	ret = read_task(walk, addr, ret_index);
 	if (ret)
 		return ret;
+	if (walk->snap->task_count % 32 == 0)
+		(void)ctask_pages_check_deadline(walk->heap.pages);
 	if (walk->heap.pages->error)
 		return walk->heap.pages->error;
 	return ctask_table_put(&walk->task_index, addr, *ret_index);

@@ -16,10 +16,10 @@
 enum {
 	/* How long a busy process is watched for a moment of rest before it is stopped. */
 	QUIET_BUDGET_US = 12 * 1000,
-	/* A walk that took at most this long is done while the target stands still. */
-	WALK_WHILE_HELD_US = 1000,
 	/* Short stops that only copy, before one in which the walk is done too. */
 	COPYING_STOPS = 3,
+	/* Copies of the running process, to learn from, before each of them. */
+	LEARNING_COPIES = 4,
 };
 
 /* All that one capture holds. */
@@ -37,9 +37,9 @@ struct capture {
 	struct ctask_thread_ids *ids;
 
 	bool walk_ready;
-	int64_t start_ns, walk_ns; /* when we began; how long the last walk took */
+	int64_t start_ns; /* when we began */
 	int64_t paused_ns;
-	int64_t instant_us; /* of the picture, since the epoch */
+	int64_t instant_us, instant_ns; /* of the picture: since the epoch; CLOCK_MONOTONIC */
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -91,21 +91,18 @@ static int explain(struct capture *c, int error)
 	}
 }
 
-/* Walk over what the pages serve now. */
-static int walk(struct capture *c)
-{
-	int64_t start = now_ns();
-	int ret;
-
-	c->walk.now_s = (double)start / 1e9;
-	ret = ctask_walk_run(&c->walk);
-	c->walk_ns = now_ns() - start;
-	return ret;
-}
-
+/* The picture is of now. */
 static void mark_instant(struct capture *c)
 {
 	c->instant_us = clock_ns(CLOCK_REALTIME) / 1000;
+	c->instant_ns = now_ns();
+}
+
+/* Walk over what the pages serve now. */
+static int walk(struct capture *c)
+{
+	c->walk.now_s = (double)c->instant_ns / 1e9;
+	return ctask_walk_run(&c->walk);
 }
 
 /* One walk over the running process. *ret_true when nothing ran meanwhile. */
@@ -150,7 +147,6 @@ static int try_quiet_copies(struct capture *c, bool *ret_true)
 		if (ret || !before.asleep)
 			continue;
 		mark_instant(c);
-		c->walk.now_s = (double)now_ns() / 1e9;
 		ret = ctask_pages_freeze(&c->pages);
 		if (!ret)
 			ret = ctask_quiet_token(c->quiet, &after);
@@ -171,7 +167,7 @@ static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
 {
 	int64_t allowed = c->options->max_pause_ms * 1000000ll - c->paused_ns;
 	struct ctask_pause *pause = NULL;
-	int64_t start;
+	int64_t start, held_ns;
 	int ret = ctask_pages_prepare(&c->pages);
 
 	*ret_true = false;
@@ -180,9 +176,9 @@ static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
 	start = now_ns();
 	if (allowed <= 0)
 		return explain(c, -ETIME);
-	ret = ctask_pause_begin(c->pid, start + allowed, &pause, c->err);
+	ret = ctask_pause_begin(c->pid, start + allowed, &pause, &held_ns, c->err);
 	if (ret) {
-		c->paused_ns += now_ns() - start;
+		c->paused_ns += held_ns;
 		return ret == -ETIMEDOUT ? explain(c, -ETIME) : ret;
 	}
 	c->pages.deadline_ns = start + allowed;
@@ -193,11 +189,32 @@ static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
 		ret = walk(c);
 		*ret_true = !ret;
 	}
-	ctask_pause_end(pause);
-	c->paused_ns += now_ns() - start;
+	c->paused_ns += ctask_pause_end(pause);
 	c->pages.deadline_ns = 0;
 	if (!ret && !walk_too)
 		ret = walk_frozen(c, ret_true);
+	return ret ? explain(c, ret) : 0;
+}
+
+/*
+ * Learn which pages matter now: walk over copies of the running process until
+ * one holds all it leads to. What is read in these is not shown to anybody.
+ */
+static int learn_pages(struct capture *c)
+{
+	int ret = 0;
+
+	for (int i = 0; !ret && i < LEARNING_COPIES; i++) {
+		bool whole;
+
+		ret = ctask_pages_prepare(&c->pages);
+		if (!ret)
+			ret = ctask_pages_freeze(&c->pages);
+		if (!ret)
+			ret = walk_frozen(c, &whole);
+		if (!ret && whole)
+			break;
+	}
 	return ret ? explain(c, ret) : 0;
 }
 
@@ -207,16 +224,9 @@ static int stop_until_true(struct capture *c, bool *ret_true)
 
 	*ret_true = false;
 	for (int i = 0; !ret && !*ret_true && i < COPYING_STOPS; i++) {
-		bool quick = c->walk_ns <= WALK_WHILE_HELD_US * 1000ll;
-		bool unused;
-
-		ret = stop_and_copy(c, quick, ret_true);
-		/* Learn where the process now keeps what was missed. */
-		if (!ret && !*ret_true) {
-			ret = walk_live(c, &unused);
-			if (ret)
-				ret = explain(c, ret);
-		}
+		ret = learn_pages(c);
+		if (!ret)
+			ret = stop_and_copy(c, false, ret_true);
 	}
 	if (!ret && !*ret_true)
 		ret = stop_and_copy(c, true, ret_true);

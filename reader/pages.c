@@ -11,6 +11,11 @@ enum {
 	LIVE_SLOTS = 6144,
 	/* Pages read with one that is missed, within an aligned group of so many. */
 	AHEAD_PAGES = 4,
+	/* Gaps of at most so many pages are copied too, so many and as many as there are pages. */
+	GAP_PAGES = 8,
+	GAP_BUDGET = 256,
+	/* In a plan: lies in a gap, was not touched. */
+	GAP = 1,
 	/* Pages copied in one call: 4 MiB, so that a deadline is kept. */
 	PIECE_PAGES = 1024,
 	/* No page has this address: it is not aligned. */
@@ -47,6 +52,7 @@ void ctask_pages_fini(struct ctask_pages *pages)
 	ctask_table_fini(&pages->index);
 	free(pages->touched);
 	free(pages->runs);
+	free(pages->plan);
 	*pages = (struct ctask_pages){ 0 };
 	forget_near(pages);
 }
@@ -98,7 +104,7 @@ static int remember_touched(struct ctask_pages *pages, uint64_t page)
 	return 0;
 }
 
-static int check_deadline(struct ctask_pages *pages)
+int ctask_pages_check_deadline(struct ctask_pages *pages)
 {
 	struct timespec now;
 
@@ -114,10 +120,11 @@ static int check_deadline(struct ctask_pages *pages)
  * Read @p run into the next slots. What nobody asked for yet is marked so. The
  * number of pages that came, 0 when the first cannot be read, or the sticky error.
  */
-static ssize_t load_run(struct ctask_pages *pages, const struct ctask_page_run *run, uint64_t wanted)
+static ssize_t load_run(struct ctask_pages *pages, const struct ctask_page_run *run,
+			uint64_t wanted)
 {
-	ssize_t got = pages->memory->ops->read_runs(pages->memory, run, 1,
-						    pages->slots + (size_t)pages->slot_count * CTASK_PAGE);
+	ssize_t got = pages->memory->ops->read_runs(
+		pages->memory, run, 1, pages->slots + (size_t)pages->slot_count * CTASK_PAGE);
 
 	if (got < 0)
 		return pages->error = (int)got;
@@ -153,7 +160,7 @@ static int load(struct ctask_pages *pages, uint64_t page)
 		pages->missed++;
 		return -EFAULT;
 	}
-	ret = check_deadline(pages);
+	ret = ctask_pages_check_deadline(pages);
 	if (!ret)
 		ret = reserve_slots(pages, LIVE_SLOTS);
 	if (ret)
@@ -165,8 +172,8 @@ static int load(struct ctask_pages *pages, uint64_t page)
 	if (pages->mode == CTASK_PAGES_LIVE)
 		while (run.count < AHEAD_PAGES &&
 		       (page + run.count * CTASK_PAGE) % (AHEAD_PAGES * CTASK_PAGE) &&
-		       ctask_table_get(&pages->index, page + run.count * CTASK_PAGE + 1, UINT32_MAX) ==
-			       UINT32_MAX)
+		       ctask_table_get(&pages->index, page + run.count * CTASK_PAGE + 1,
+				       UINT32_MAX) == UINT32_MAX)
 			run.count++;
 	got = load_run(pages, &run, page);
 	if (got < 0)
@@ -198,7 +205,8 @@ static int find(struct ctask_pages *pages, uint64_t page, const uint8_t **ret_by
 			return pages->error = -ENOMEM;
 	}
 	*ret_bytes = pages->slots + (size_t)slot * CTASK_PAGE;
-	*ctask_pages_near(pages, page) = (struct ctask_near_page){ .page = page, .bytes = *ret_bytes };
+	*ctask_pages_near(pages, page) =
+		(struct ctask_near_page){ .page = page, .bytes = *ret_bytes };
 	return 0;
 }
 
@@ -248,47 +256,77 @@ static void tidy_touched(struct ctask_pages *pages)
 	pages->touched_count = kept;
 }
 
-/* Neighbouring pages as one run each. Returns the number of runs. */
-static uint32_t runs_of(const uint64_t *page, uint32_t count, struct ctask_page_run *runs)
+/*
+ * What a freeze copies: the touched pages and what lies in small gaps between
+ * them. A program that runs on puts its new objects there, so that a copy with
+ * the gaps seldom lacks a page, and costs less than a second stop.
+ */
+static int make_plan(struct ctask_pages *pages)
+{
+	uint32_t room = pages->touched_count * 2 + GAP_BUDGET, count = 0;
+	uint32_t spare = room - pages->touched_count;
+	uint64_t *plan = realloc(pages->plan, room * sizeof(*plan));
+
+	if (!plan)
+		return pages->error = -ENOMEM;
+	pages->plan = plan;
+	for (uint32_t i = 0; i < pages->touched_count; i++) {
+		uint64_t page = pages->touched[i];
+		uint64_t last = count ? plan[count - 1] & ~(uint64_t)GAP : page;
+		uint64_t gap = count ? (page - last) / CTASK_PAGE - 1 : 0;
+
+		if (gap <= GAP_PAGES && gap <= spare)
+			for (uint64_t at = last + CTASK_PAGE; gap; gap--, spare--, at += CTASK_PAGE)
+				plan[count++] = at | GAP;
+		plan[count++] = page;
+	}
+	pages->plan_count = count;
+	return 0;
+}
+
+/* Neighbouring pages of a plan as one run each. Returns the number of runs. */
+static uint32_t runs_of(const uint64_t *plan, uint32_t count, struct ctask_page_run *runs)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (n && page[i] == runs[n - 1].addr + runs[n - 1].count * CTASK_PAGE)
+		uint64_t page = plan[i] & ~(uint64_t)GAP;
+
+		if (n && page == runs[n - 1].addr + runs[n - 1].count * CTASK_PAGE)
 			runs[n - 1].count++;
 		else
-			runs[n++] = (struct ctask_page_run){ .addr = page[i], .count = 1 };
+			runs[n++] = (struct ctask_page_run){ .addr = page, .count = 1 };
 	}
 	return n;
 }
 
 int ctask_pages_prepare(struct ctask_pages *pages)
 {
-	uint32_t room;
 	void *moved;
 
 	if (pages->error)
 		return pages->error;
 	tidy_touched(pages);
-	/* Room for as many again: in mode held, new pages are added. */
-	room = pages->touched_count * 2 + 256;
 	forget(pages);
-	if (reserve_slots(pages, room))
+	if (make_plan(pages) || reserve_slots(pages, pages->plan_count * 2 + GAP_BUDGET))
 		return pages->error;
 	/* Best effort: without it, the first write to each slot costs a page fault. */
-	(void)madvise(pages->slots, (size_t)pages->touched_count * CTASK_PAGE, MADV_POPULATE_WRITE);
-	moved = realloc(pages->runs,
-			sizeof(*pages->runs) * (PIECE_PAGES < room ? PIECE_PAGES : room));
+	(void)madvise(pages->slots, (size_t)pages->plan_count * CTASK_PAGE, MADV_POPULATE_WRITE);
+	moved = realloc(pages->runs, sizeof(*pages->runs) * PIECE_PAGES);
 	if (!moved)
 		return pages->error = -ENOMEM;
 	pages->runs = moved;
+	/* The index gets its size now, not during the freeze. */
+	for (uint32_t i = 0; i < pages->plan_count; i++)
+		if (ctask_table_put(&pages->index, (pages->plan[i] & ~(uint64_t)GAP) + 1, 0))
+			return pages->error = -ENOMEM;
 	return 0;
 }
 
-/* Copy the touched pages from the @p first one on, @p count of them, up to one that has gone. */
+/* Copy @p count pages of the plan from the @p first one on, up to one that has gone. */
 static ssize_t freeze_piece(struct ctask_pages *pages, uint32_t first, uint32_t count)
 {
-	uint32_t run_count = runs_of(pages->touched + first, count, pages->runs);
+	uint32_t run_count = runs_of(pages->plan + first, count, pages->runs);
 	ssize_t got = pages->memory->ops->read_runs(pages->memory, pages->runs, run_count,
 						    pages->slots +
 							    (size_t)pages->slot_count * CTASK_PAGE);
@@ -296,10 +334,14 @@ static ssize_t freeze_piece(struct ctask_pages *pages, uint32_t first, uint32_t 
 	if (got < 0)
 		return pages->error = (int)got;
 	got /= CTASK_PAGE;
-	for (uint32_t i = 0; i < (uint32_t)got; i++)
-		if (ctask_table_put(&pages->index, pages->touched[first + i] + 1,
-				    pages->slot_count++))
+	for (uint32_t i = 0; i < (uint32_t)got; i++) {
+		uint64_t page = pages->plan[first + i];
+		uint32_t mark = page & GAP ? AHEAD : 0;
+
+		if (ctask_table_put(&pages->index, (page & ~(uint64_t)GAP) + 1,
+				    pages->slot_count++ | mark))
 			return pages->error = -ENOMEM;
+	}
 	pages->pages_read += (uint64_t)got;
 	return got;
 }
@@ -309,18 +351,21 @@ int ctask_pages_freeze(struct ctask_pages *pages)
 	forget(pages);
 	pages->missed = 0;
 	pages->mode = CTASK_PAGES_FROZEN;
-	for (uint32_t done = 0; done < pages->touched_count;) {
-		uint32_t left = pages->touched_count - done;
+	for (uint32_t done = 0; done < pages->plan_count;) {
+		uint32_t left = pages->plan_count - done;
 		uint32_t n = left < PIECE_PAGES ? left : PIECE_PAGES;
 		ssize_t got;
 
-		if (check_deadline(pages))
+		if (ctask_pages_check_deadline(pages))
 			return pages->error;
 		got = freeze_piece(pages, done, n);
 		if (got < 0)
 			return (int)got;
-		/* A page that has gone stops the call: leave it out and go on behind it. */
-		done += got < n ? (uint32_t)got + 1 : n;
+		done += (uint32_t)got;
+		/* A page that has gone stopped the call: leave it out, and the rest of its gap. */
+		if (got < n)
+			for (done++; done < pages->plan_count && pages->plan[done] & GAP; done++)
+				;
 	}
 	return 0;
 }

@@ -40,6 +40,8 @@ struct ctask_pages {
 	uint64_t *touched; /* page addresses, some perhaps twice */
 	uint32_t touched_count, touched_room;
 
+	uint64_t *plan; /* what a freeze copies; see make_plan() */
+	uint32_t plan_count;
 	struct ctask_page_run *runs; /* scratch of a freeze */
 
 	uint64_t missed;     /**< reads that a frozen copy could not serve */
@@ -61,10 +63,13 @@ void ctask_pages_thaw(struct ctask_pages *pages);
  */
 int ctask_pages_prepare(struct ctask_pages *pages);
 /**
- * Behind ctask_pages_prepare(): copy all pages touched so far, in as few calls as possible; go on in mode
+ * Behind ctask_pages_prepare(): copy all pages touched so far, and small gaps
+ * between them, in as few calls as possible; go on in mode
  * frozen. Pages that can no longer be read are left out. 0, or the sticky error.
  */
 int ctask_pages_freeze(struct ctask_pages *pages);
+/** 0, or the sticky error: -ETIME once the deadline is past. */
+int ctask_pages_check_deadline(struct ctask_pages *pages);
 /** From frozen to held, or back. */
 static inline void ctask_pages_hold(struct ctask_pages *pages, bool hold)
 {

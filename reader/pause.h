@@ -18,12 +18,17 @@ struct ctask_pause;
  * Stop all threads of @p pid. On return every thread stands still, or is in a
  * kernel call from which it cannot return. -EPERM when it may not be traced
  * (or is traced by somebody else), -ETIMEDOUT past @p deadline_ns
- * (CLOCK_MONOTONIC), -EOWNERDEAD when it ended; the process then runs on.
+ * (CLOCK_MONOTONIC), -EOWNERDEAD when it ended; the process then runs on,
+ * and *ret_held_ns is how long a part of it stood still nevertheless.
  */
 int ctask_pause_begin(pid_t pid, int64_t deadline_ns, struct ctask_pause **ret_pause,
-		      struct ctask_error *err);
+		      int64_t *ret_held_ns, struct ctask_error *err);
 
-/** Let all threads go on; signals that came meanwhile reach them. NULL is fine. */
-void ctask_pause_end(struct ctask_pause *pause);
+/**
+ * Let all threads go on; signals that came meanwhile reach them. NULL is fine.
+ * Returns for how long the process was held, in nanoseconds: from the first
+ * thread seen standing to the last one let go.
+ */
+int64_t ctask_pause_end(struct ctask_pause *pause);
 
 #endif
