@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "model/cleanup.h"
+#include "reader/core.h"
 #include "reader/pause.h"
 #include "reader/process.h"
 #include "reader/python.h"
@@ -348,6 +349,80 @@ int ctask_glance_process(pid_t pid, struct ctask_glance *ret_glance, struct ctas
 		glance.task_count = c.snap->task_count;
 		*ret_glance = glance;
 	}
+	fini(&c);
+	return ret;
+}
+
+/* --- core files --- */
+
+static int describe_core(struct capture *c, const struct ctask_core *core)
+{
+	struct ctask_snapshot *snap = c->snap;
+	struct ctask_process *process = &snap->process;
+	const char *args = core->args;
+
+	process->pid = process->nspid = core->pid;
+	process->uid = core->uid;
+	if (core->exe)
+		process->exe = ctask_texts_add_bytes(snap->texts, core->exe, strlen(core->exe));
+	/* The kernel keeps the first 80 bytes, words apart by blanks. */
+	process->cmdline = calloc(sizeof(core->args), sizeof(*process->cmdline));
+	if (!process->cmdline)
+		return -ENOMEM;
+	while (*(args += strspn(args, " "))) {
+		size_t len = strcspn(args, " ");
+		ctask_text word = ctask_texts_add_bytes(snap->texts, args, len);
+
+		if (!word)
+			return -ENOMEM;
+		process->cmdline[process->cmdline_count++] = word;
+		args += len;
+	}
+	snap->source = CTASK_SOURCE_CORE;
+	snap->capture.captured_at_us = core->mtime_us;
+	return 0;
+}
+
+static int capture_core(struct capture *c, const struct ctask_core *core, const char *path)
+{
+	struct ctask_images images = { .maps = core->maps, .count = core->map_count };
+	int ret;
+
+	c->snap = ctask_snapshot_create();
+	if (!c->snap || ctask_pages_init(&c->pages, c->memory))
+		return ctask_fail(c->err, ENOMEM, "out of memory");
+	ret = ctask_python_find(&c->pages, &images, &c->python, c->err);
+	if (ret)
+		return ret;
+	ctask_walk_init(&c->walk, &c->pages, &c->python, c->snap);
+	c->walk_ready = true;
+	ret = ctask_walk_run(&c->walk);
+	if (!ret)
+		ret = describe_core(c, core);
+	if (ret)
+		return ctask_fail(c->err, -ret, "the core file '%s' could not be read: %s", path,
+				  strerror(-ret));
+	if (!c->walk.has_asyncio)
+		return ctask_fail(c->err, ENOTSUP,
+				  "'%s' is of CPython %s, which had not loaded asyncio", path,
+				  c->python.version);
+	c->snap->capture.elapsed_us = (uint64_t)((now_ns() - c->start_ns) / 1000);
+	return 0;
+}
+
+int ctask_capture_core(const char *core, const char *exe, struct ctask_snapshot **ret_snap,
+		       struct ctask_error *err)
+{
+	struct capture c = { .err = err, .start_ns = now_ns() };
+	struct ctask_core facts;
+	int ret = ctask_core_open(core, exe, &c.memory, &facts, err);
+
+	if (ret)
+		return ret;
+	ret = capture_core(&c, &facts, core);
+	if (!ret)
+		*ret_snap = steal_ptr(&c.snap);
+	ctask_core_fini(&facts);
 	fini(&c);
 	return ret;
 }
