@@ -16,6 +16,7 @@ enum {
 	LEVELS_MAX = 24, /* deeper lines stand at this level, and say their depth */
 	LEVELS_MIN = 4,
 	GAP = 2,
+	CHAIN_LEAST = 8,    /* columns for functions, before the place is cut */
 	LEVEL_BYTES = 5,    /* "│  " */
 	ALIGN_LINES = 1000, /* these decide the column in which waits are told */
 	ALIGN_COLUMN_MAX = 72,
@@ -36,7 +37,7 @@ struct drawing {
 	const struct ctask_tree *tree;
 	const struct strokes *strokes;
 	FILE *out;
-	struct ctask_line line, wait;
+	struct ctask_line line, wait, place;
 	uint32_t level_count; /* levels that are drawn */
 	uint32_t wait_column;
 	bool said; /* there is something already in what is being said about a task */
@@ -160,22 +161,35 @@ static void add_name(struct drawing *d, const struct ctask_node *node)
 	ctask_line_words(&d->line, "  ");
 }
 
-/* Where it is: "handle › fetch  svc.py:33". */
+/* Where it is: "handle › fetch  svc.py:33". What does not fit is cut from the functions, not from the place. */
 static void add_where(struct drawing *d, const struct ctask_node *node)
 {
 	const struct ctask_task *t = &d->snap->tasks[node->task];
 	const struct ctask_frame *frame = ctask_words_frame(d->snap, t);
+	uint32_t limit = d->line.limit;
+	uint32_t least = d->line.width + CHAIN_LEAST + GAP;
 
+	ctask_line_begin(&d->place, CTASK_LINE_UNCUT);
+	if (frame) {
+		ctask_line_style(&d->place, CTASK_STYLE_PLACE);
+		ctask_words_place(&d->place, frame);
+		ctask_line_style(&d->place, CTASK_STYLE_PLAIN);
+	}
+	if (limit != CTASK_LINE_UNCUT && !d->line.is_cut && least + d->place.width <= limit)
+		d->line.limit = limit - d->place.width - GAP;
 	if (node->member_count == 1 && ctask_words_chain_begins(d->snap, t, t->name))
 		ctask_line_style(&d->line, CTASK_STYLE_NAME);
 	ctask_words_chain(&d->line, d->snap, t);
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+	if (d->line.limit != limit)
+		ctask_line_extend(&d->line, limit);
 	if (!frame)
 		return;
-	ctask_line_words(&d->line, "  ");
-	ctask_line_style(&d->line, CTASK_STYLE_PLACE);
-	ctask_words_place(&d->line, frame);
-	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+	ctask_line_pad(&d->line, d->line.width + GAP);
+	if (limit == CTASK_LINE_UNCUT || d->line.width + d->place.width <= limit)
+		ctask_line_append(&d->line, &d->place);
+	else
+		ctask_words_place(&d->line, frame);
 }
 
 static void add_task(struct drawing *d, const struct ctask_node *node)
@@ -217,8 +231,7 @@ static void add_wait(struct drawing *d, const struct ctask_node *node, struct ct
 		bool cycle = node->mark == CTASK_NODE_CYCLE;
 
 		ctask_line_style(line, cycle ? CTASK_STYLE_ALARM : CTASK_STYLE_DIM);
-		ctask_line_words(line, cycle ? "await cycle: it is above, on the way to here"
-					     : "see above");
+		ctask_line_words(line, cycle ? "await cycle, drawn above" : "drawn above");
 		return;
 	}
 	if (ctask_words_is_stopping(t)) {
@@ -401,6 +414,7 @@ int ctask_render_tree(const struct ctask_snapshot *snap, const struct ctask_rend
 		.out = out,
 		.line = { .utf8 = options->utf8, .color = options->color },
 		.wait = { .utf8 = options->utf8, .color = options->color },
+		.place = { .utf8 = options->utf8, .color = options->color },
 		.level_count = choose_levels(options->width),
 	};
 	struct ctask_tree *tree;
@@ -410,10 +424,11 @@ int ctask_render_tree(const struct ctask_snapshot *snap, const struct ctask_rend
 		return ret;
 	d.tree = tree;
 	draw(&d);
-	if (d.line.failed || d.wait.failed)
+	if (d.line.failed || d.wait.failed || d.place.failed)
 		ret = ctask_fail(err, ENOMEM, "out of memory");
 	ctask_line_fini(&d.line);
 	ctask_line_fini(&d.wait);
+	ctask_line_fini(&d.place);
 	ctask_tree_destroy(tree);
 	return ret;
 }
