@@ -383,6 +383,21 @@ static int describe_core(struct capture *c, const struct ctask_core *core)
 	return 0;
 }
 
+/* No Python was found: perhaps for want of a file that the core relies on. */
+static int explain_core(struct capture *c, const struct ctask_core *core, int error)
+{
+	for (uint32_t i = 0; error == -ENOTSUP && i < core->map_count; i++) {
+		const struct ctask_mapping *map = &core->maps[i];
+		bool is_exe = map->path == core->exe;
+
+		if ((is_exe || strstr(map->path, "python")) && access(map->path, R_OK))
+			return ctask_fail(c->err, ENOTSUP,
+					  "the core file relies on '%s', which cannot be opened here%s",
+					  map->path, is_exe ? ": give it with --exe FILE" : "");
+	}
+	return error;
+}
+
 static int capture_core(struct capture *c, const struct ctask_core *core, const char *path)
 {
 	struct ctask_images images = { .maps = core->maps, .count = core->map_count };
@@ -393,7 +408,7 @@ static int capture_core(struct capture *c, const struct ctask_core *core, const 
 		return ctask_fail(c->err, ENOMEM, "out of memory");
 	ret = ctask_python_find(&c->pages, &images, &c->python, c->err);
 	if (ret)
-		return ret;
+		return explain_core(c, core, ret);
 	ctask_walk_init(&c->walk, &c->pages, &c->python, c->snap);
 	c->walk_ready = true;
 	ret = ctask_walk_run(&c->walk);
