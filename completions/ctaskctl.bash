@@ -1,0 +1,75 @@
+# ctaskctl.bash - completion for bash.
+
+# Ids of the processes that ctask can look into.
+_ctaskctl_pids() {
+	ctaskctl ls -l --color=never 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+_ctaskctl() {
+	local cur prev command word
+	COMPREPLY=()
+	cur=${COMP_WORDS[COMP_CWORD]}
+	prev=${COMP_WORDS[COMP_CWORD - 1]}
+	# bash takes "--option=value" for three words.
+	if [[ $cur == "=" ]]; then
+		cur=
+	elif [[ $prev == "=" ]]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		case $word in
+		ls | ps | pstree | help)
+			command=$word
+			break
+			;;
+		esac
+	done
+
+	local display="--ascii --utf-8 --long --color= --help --usage --version"
+	local look="--task= --thread= --core= --exe= --max-pause= --no-pause --format= --json"
+	case $command:$prev in
+	*:--core | *:--exe)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames
+		return
+		;;
+	*:--color)
+		mapfile -t COMPREPLY < <(compgen -W "always auto never" -- "$cur")
+		return
+		;;
+	ps:--format)
+		mapfile -t COMPREPLY < <(compgen -W "csv json text" -- "$cur")
+		return
+		;;
+	pstree:--format)
+		mapfile -t COMPREPLY < <(compgen -W "json text" -- "$cur")
+		return
+		;;
+	*:--task | *:--thread | *:--max-pause)
+		return
+		;;
+	:*)
+		mapfile -t COMPREPLY < <(compgen -W "help ls ps pstree --help --usage --version" -- "$cur")
+		return
+		;;
+	help:*)
+		mapfile -t COMPREPLY < <(compgen -W "ls ps pstree" -- "$cur")
+		return
+		;;
+	esac
+
+	if [[ $cur == -* ]]; then
+		case $command in
+		ls) mapfile -t COMPREPLY < <(compgen -W "--json $display" -- "$cur") ;;
+		ps) mapfile -t COMPREPLY < <(compgen -W "$look $display" -- "$cur") ;;
+		pstree)
+			mapfile -t COMPREPLY < <(compgen -W "--all --no-fold --ids $look $display" -- "$cur")
+			;;
+		esac
+		[[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+	elif [[ $command != ls ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_ctaskctl_pids)" -- "$cur")
+	fi
+}
+
+complete -F _ctaskctl ctaskctl
