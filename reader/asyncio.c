@@ -197,15 +197,22 @@ int ctask_task_view(struct ctask_walk *walk, uint64_t addr, struct ctask_task_vi
 /* A task's name is a str, or (3.12 on) the number of a name that nobody has asked for yet. */
 static int read_name(struct ctask_walk *walk, uint64_t name, ctask_text *ret)
 {
+	char text[32] = "Task-", digits[24];
+	size_t len = strlen(text), n = 0;
 	int64_t number;
-	char text[32];
 
 	if (ctask_kind_of(&walk->heap, name) != CTASK_KIND_INT)
 		return ctask_str_text(&walk->heap, name, walk->snap->texts, ret);
 	if (ctask_int_value(&walk->heap, name, &number))
 		return -EFAULT;
-	snprintf(text, sizeof(text), "Task-%lld", (long long)number);
-	*ret = ctask_texts_add(walk->snap->texts, text, strlen(text));
+	if (number < 0)
+		return -EPROTO;
+	do /* by hand: it happens once for each task */
+		digits[n++] = (char)('0' + number % 10);
+	while (number /= 10);
+	while (n)
+		text[len++] = digits[--n];
+	*ret = ctask_texts_add(walk->snap->texts, text, len);
 	return *ret ? 0 : -ENOMEM;
 }
 

@@ -168,21 +168,19 @@ static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
 {
 	int64_t allowed = c->options->max_pause_ms * 1000000ll - c->paused_ns;
 	struct ctask_pause *pause = NULL;
-	int64_t start, held_ns;
+	int64_t held_ns;
 	int ret = ctask_pages_prepare(&c->pages);
 
 	*ret_true = false;
 	if (ret)
 		return explain(c, ret);
-	start = now_ns();
 	if (allowed <= 0)
 		return explain(c, -ETIME);
-	ret = ctask_pause_begin(c->pid, start + allowed, &pause, &held_ns, c->err);
+	ret = ctask_pause_begin(c->pid, allowed, &pause, &c->pages.deadline_ns, &held_ns, c->err);
 	if (ret) {
 		c->paused_ns += held_ns;
 		return ret == -ETIMEDOUT ? explain(c, -ETIME) : ret;
 	}
-	c->pages.deadline_ns = start + allowed;
 	mark_instant(c);
 	ret = ctask_pages_freeze(&c->pages);
 	if (!ret && walk_too) {
@@ -391,9 +389,10 @@ static int explain_core(struct capture *c, const struct ctask_core *core, int er
 		bool is_exe = map->path == core->exe;
 
 		if ((is_exe || strstr(map->path, "python")) && access(map->path, R_OK))
-			return ctask_fail(c->err, ENOTSUP,
-					  "the core file relies on '%s', which cannot be opened here%s",
-					  map->path, is_exe ? ": give it with --exe FILE" : "");
+			return ctask_fail(
+				c->err, ENOTSUP,
+				"the core file relies on '%s', which cannot be opened here%s",
+				map->path, is_exe ? ": give it with --exe FILE" : "");
 	}
 	return error;
 }

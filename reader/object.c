@@ -37,6 +37,7 @@ void ctask_heap_forget(struct ctask_heap *heap)
 	for (uint32_t i = 0; i < heap->type_count; i++)
 		free(heap->types[i]);
 	heap->type_count = 0;
+	memset(heap->near_types, 0, sizeof(heap->near_types));
 	heap->py_task_type = 0;
 	heap->py_future_type = 0;
 	ctask_table_clear(&heap->type_index);
@@ -140,7 +141,7 @@ static bool is_inherited(enum ctask_kind kind)
 	}
 }
 
-static const struct ctask_type *type_at(struct ctask_heap *heap, uint64_t addr);
+static struct ctask_type *type_at(struct ctask_heap *heap, uint64_t addr);
 
 static enum ctask_kind kind_of_type(struct ctask_heap *heap, const struct ctask_type *type)
 {
@@ -199,7 +200,7 @@ static int read_type(struct ctask_heap *heap, struct ctask_type *type)
 	return 0;
 }
 
-static const struct ctask_type *type_at(struct ctask_heap *heap, uint64_t addr)
+static struct ctask_type *type_at(struct ctask_heap *heap, uint64_t addr)
 {
 	uint32_t i = ctask_table_get(&heap->type_index, addr, UINT32_MAX);
 	struct ctask_type *type;
@@ -231,11 +232,16 @@ static const struct ctask_type *type_at(struct ctask_heap *heap, uint64_t addr)
 
 const struct ctask_type *ctask_type_of(struct ctask_heap *heap, uint64_t obj)
 {
+	struct ctask_type **near;
 	uint64_t type;
 
 	if (!obj || obj % sizeof(uint64_t) || ctask_heap_u64(heap, obj + OB_TYPE, &type))
 		return NULL;
-	return type_at(heap, type);
+	/* Types are at least 256 bytes apart. */
+	near = &heap->near_types[type / 256 % CTASK_TYPES_NEAR];
+	if (!*near || (*near)->addr != type)
+		*near = type_at(heap, type);
+	return *near;
 }
 
 enum ctask_kind ctask_kind_of(struct ctask_heap *heap, uint64_t obj)

@@ -42,7 +42,7 @@ enum ctask_kind {
 	CTASK_KIND_PY_TASK,	/**< derives from the task written in Python */
 };
 
-enum { CTASK_TYPE_NAME_MAX = 128, CTASK_TYPE_ATTRS = 12 };
+enum { CTASK_TYPE_NAME_MAX = 128, CTASK_TYPE_ATTRS = 12, CTASK_TYPES_NEAR = 64 };
 
 /** A type of the target. Owned by the heap, valid until ctask_heap_forget(). */
 struct ctask_type {
@@ -64,6 +64,8 @@ struct ctask_type {
 struct ctask_heap {
 	struct ctask_pages *pages; /* borrowed */
 	struct ctask_layout layout;
+	/* Types met lately, one for each value of some address bits. */
+	struct ctask_type *near_types[CTASK_TYPES_NEAR];
 	struct ctask_table type_index; /* type address -> index into types */
 	struct ctask_type **types;
 	uint32_t type_count, type_room;

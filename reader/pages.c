@@ -7,10 +7,13 @@
 #include <time.h>
 
 enum {
-	/* 24 MiB: enough that a walk in order of allocation rarely reads a page twice. */
-	LIVE_SLOTS = 6144,
+	/*
+	 * 6 MiB: a walk in order of allocation rarely reads a page twice, and slots
+	 * that are used again cost no page fault of our own.
+	 */
+	LIVE_SLOTS = 1536,
 	/* Pages read with one that is missed, within an aligned group of so many. */
-	AHEAD_PAGES = 4,
+	AHEAD_PAGES = 8,
 	/* Gaps of at most so many pages are copied too, so many and as many as there are pages. */
 	GAP_PAGES = 8,
 	GAP_BUDGET = 256,

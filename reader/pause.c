@@ -20,8 +20,12 @@ struct held {
 	bool gone;
 };
 
+/* How long to wait for the first thread to stand: nobody is held yet, the machine is just busy. */
+static const int64_t first_stop_patience_ns = 2000 * 1000 * 1000ll;
+
 struct ctask_pause {
 	pid_t pid;
+	int64_t deadline_ns;
 	struct held *threads;
 	uint32_t count, room;
 	int64_t first_stop_ns; /* when the first thread was seen standing; 0 = none yet */
@@ -160,8 +164,8 @@ static void hurry(struct ctask_pause *pause)
 			 !sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
 }
 
-int ctask_pause_begin(pid_t pid, int64_t deadline_ns, struct ctask_pause **ret_pause,
-		      int64_t *ret_held_ns, struct ctask_error *err)
+int ctask_pause_begin(pid_t pid, int64_t at_most_ns, struct ctask_pause **ret_pause,
+		      int64_t *ret_deadline_ns, int64_t *ret_held_ns, struct ctask_error *err)
 {
 	struct ctask_pause *pause = calloc(1, sizeof(*pause));
 	int fresh, ret = 0;
@@ -170,14 +174,17 @@ int ctask_pause_begin(pid_t pid, int64_t deadline_ns, struct ctask_pause **ret_p
 		return ctask_fail(err, ENOMEM, "out of memory");
 	*ret_held_ns = 0;
 	pause->pid = pid;
+	pause->deadline_ns = now_ns() + first_stop_patience_ns;
 	hurry(pause);
 	/* A thread that runs may start others: list again until nothing new appears. */
 	do {
 		fresh = seize_listed(pause, err);
 		for (uint32_t i = 0; fresh > 0 && !ret && i < pause->count; i++) {
-			ret = await_stop(&pause->threads[i], deadline_ns);
-			if (!pause->first_stop_ns)
+			ret = await_stop(&pause->threads[i], pause->deadline_ns);
+			if (!pause->first_stop_ns) {
 				pause->first_stop_ns = now_ns();
+				pause->deadline_ns = pause->first_stop_ns + at_most_ns;
+			}
 		}
 	} while (fresh > 0 && !ret);
 	if (!ret && fresh < 0)
@@ -189,6 +196,7 @@ int ctask_pause_begin(pid_t pid, int64_t deadline_ns, struct ctask_pause **ret_p
 		return ret;
 	}
 	*ret_held_ns = 0;
+	*ret_deadline_ns = pause->deadline_ns;
 	*ret_pause = pause;
 	return 0;
 }

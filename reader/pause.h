@@ -15,14 +15,15 @@
 struct ctask_pause;
 
 /**
- * Stop all threads of @p pid. On return every thread stands still, or is in a
+ * Stop all threads of @p pid, until *ret_deadline_ns (CLOCK_MONOTONIC) at the
+ * latest, which the caller keeps. On return every thread stands still, or is in a
  * kernel call from which it cannot return. -EPERM when it may not be traced
- * (or is traced by somebody else), -ETIMEDOUT past @p deadline_ns
- * (CLOCK_MONOTONIC), -EOWNERDEAD when it ended; the process then runs on,
+ * (or is traced by somebody else), -ETIMEDOUT when it would
+ * have to be held for more than @p at_most_ns, -EOWNERDEAD when it ended; the process then runs on,
  * and *ret_held_ns is how long a part of it stood still nevertheless.
  */
-int ctask_pause_begin(pid_t pid, int64_t deadline_ns, struct ctask_pause **ret_pause,
-		      int64_t *ret_held_ns, struct ctask_error *err);
+int ctask_pause_begin(pid_t pid, int64_t at_most_ns, struct ctask_pause **ret_pause,
+		      int64_t *ret_deadline_ns, int64_t *ret_held_ns, struct ctask_error *err);
 
 /**
  * Let all threads go on; signals that came meanwhile reach them. NULL is fine.

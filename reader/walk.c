@@ -154,18 +154,35 @@ static int compare_edges(const void *a, const void *b)
 {
 	const struct ctask_edge *x = a, *y = b;
 
-	if (x->awaited != y->awaited)
-		return x->awaited < y->awaited ? -1 : 1;
 	if (x->waiter != y->waiter)
 		return x->waiter < y->waiter ? -1 : 1;
 	return (int)x->kind - (int)y->kind;
+}
+
+/* The same edge may show itself by several callbacks. Edges of one awaited task stand together. */
+static void drop_doubles(struct ctask_snapshot *snap)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t first = 0, behind; first < snap->edge_count; first = behind) {
+		behind = first + 1;
+		while (behind < snap->edge_count &&
+		       snap->edges[behind].awaited == snap->edges[first].awaited)
+			behind++;
+		if (behind - first > 1)
+			qsort(snap->edges + first, behind - first, sizeof(*snap->edges),
+			      compare_edges);
+		for (uint32_t i = first; i < behind; i++)
+			if (i == first || compare_edges(&snap->edges[i], &snap->edges[i - 1]))
+				snap->edges[kept++] = snap->edges[i];
+	}
+	snap->edge_count = kept;
 }
 
 /* Turn addresses of waiters into indices; a waiter that no register had is read now. */
 static int settle_edges(struct ctask_walk *walk)
 {
 	struct ctask_snapshot *snap = walk->snap;
-	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < walk->edge_count; i++) { /* edges may be added meanwhile */
 		struct ctask_raw_edge edge = walk->edges[i];
@@ -183,12 +200,7 @@ static int settle_edges(struct ctask_walk *walk)
 		if (ret)
 			return ret;
 	}
-	if (snap->edge_count)
-		qsort(snap->edges, snap->edge_count, sizeof(*snap->edges), compare_edges);
-	for (uint32_t i = 0; i < snap->edge_count; i++)
-		if (!kept || compare_edges(&snap->edges[i], &snap->edges[kept - 1]))
-			snap->edges[kept++] = snap->edges[i];
-	snap->edge_count = kept;
+	drop_doubles(snap);
 	return 0;
 }
 
