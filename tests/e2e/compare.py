@@ -5,7 +5,10 @@
 Exit status 0 when all is equal, 1 when not, 77 when it cannot be tried here.
 """
 import copy
+import os
+import shutil
 import sys
+import tempfile
 
 import ctaskctl
 import interpreters
@@ -14,6 +17,8 @@ from doctored import WAYS
 from victim import Failed, Victim
 
 DEBUG = {"PYTHONASYNCIODEBUG": "1"}
+NOBODY = 65534
+AS_NOBODY = ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups"]
 
 # Per mode: which victims, and from which version on. Others are skipped.
 MODES = {
@@ -25,6 +30,7 @@ MODES = {
     "big": [("rich.py", "--big")],
     "eager": [("rich.py", "--eager"), ("rich.py", "--eager", "--settrace")],
     "container": [("rich.py",), ("blocked.py",), ("threads.py",)],
+    "nobody": [("rich.py",), ("blocked.py",), ("threads.py",)],
     "subinterp": [("subinterp.py",)],
     "uvloop": [("rich.py", "--uvloop")],
     "control": [("rich.py",)],
@@ -33,9 +39,9 @@ MODES = {
 FROM = {"eager": (3, 12)}
 
 
-def look(victim, check):
+def look(victim, check, **how):
     """check() what ctaskctl says; 0 when right."""
-    answer = ctaskctl.Answer(victim.pid)
+    answer = ctaskctl.Answer(victim.pid, **how)
     if answer.snapshot is None or answer.status not in (0, 7):
         print("exit status %d: %s" % (answer.status, answer.errors.strip()))
         return 1
@@ -88,6 +94,11 @@ def main(mode, name):
     if interpreter.version < FROM.get(mode, (3,)):
         print("skipped: %s is not in Python %d.%d" % ((mode,) + interpreter.version))
         return 77
+    if mode == "nobody":
+        if not hasattr(interpreter, "user") or not shutil.which("setpriv"):
+            print("skipped: another user cannot run %s, or there is no setpriv" % name)
+            return 77
+        interpreter.user = ["--userspec=%d:%d" % (NOBODY, NOBODY)]
     bad = 0
     for program, *options in MODES[mode]:
         print("%s %s, %s: " % (" ".join([program] + options), mode, name), end="", flush=True)
@@ -98,6 +109,11 @@ def main(mode, name):
             elif mode == "control":
                 print()
                 bad |= look(victim, lambda v, answer: spoilt(v, answer.snapshot))
+            elif mode == "nobody":
+                with tempfile.TemporaryDirectory() as place:  # where anybody may run it
+                    os.chmod(place, 0o755)
+                    program = shutil.copy(ctaskctl.path(), place)
+                    bad |= look(victim, exactly, program=program, prefix=AS_NOBODY)
             else:
                 bad |= look(victim, exactly)
     return bad

@@ -21,20 +21,20 @@ def path():
     return program
 
 
-def run(*words, prefix=(), timeout=120, **how):
+def run(*words, program=None, prefix=(), timeout=120, **how):
     """The finished process; stdout and stderr are bytes unless redirected."""
     how.setdefault("stdout", subprocess.PIPE)
     how.setdefault("stderr", subprocess.PIPE)
-    return subprocess.run(list(prefix) + [path()] + [str(w) for w in words],
+    return subprocess.run(list(prefix) + [program or path()] + [str(w) for w in words],
                           stdin=subprocess.DEVNULL, timeout=timeout, **how)
 
 
 class Answer:
     """One `pstree --json`: status, the snapshot or None, stderr, and the time around the call."""
 
-    def __init__(self, pid, *options):
+    def __init__(self, pid, *options, program=None, prefix=()):
         self.before = time.monotonic()
-        done = run("pstree", pid, "--json", *options)
+        done = run("pstree", pid, "--json", *options, program=program, prefix=prefix)
         self.after = time.monotonic()
         self.status = done.returncode
         self.errors = done.stderr.decode("utf-8", "replace")

@@ -59,6 +59,7 @@ class Suite:
         self.root = os.path.join(SUITES, suite)
         self.python = "/usr/bin/python" + version
         self.inside = None
+        self.user = []  # options of chroot
 
     def find(self):
         if not os.access(self.root + self.python, os.X_OK):
@@ -81,7 +82,8 @@ class Suite:
             shutil.rmtree(self.root + self.inside, ignore_errors=True)
 
     def command(self, program, *options):
-        return ["chroot", self.root, self.python, os.path.join(self.inside, program)] + list(options)
+        return ["chroot"] + self.user + [
+            self.root, self.python, os.path.join(self.inside, program)] + list(options)
 
 
 ALL = [Pyenv("3.%d" % minor) for minor in range(8, 14)] + [
