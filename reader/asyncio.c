@@ -489,6 +489,8 @@ static int assign_threads(struct ctask_walk *walk, uint32_t first_thread)
 		if (ret)
 			return ret;
 		walk->snap->runtimes[runtime].thread_id = walk->threads[i].tid;
+		/* To 3.11 all interpreters share one register, found in the first of them. */
+		walk->snap->runtimes[runtime].interpreter = walk->interp_id;
 	}
 	return 0;
 }
