@@ -304,7 +304,7 @@ def main():
     peer = ["chroot", SUITE, "python3.15", "--version"]
     against = subprocess.run(peer, stdout=subprocess.PIPE, text=True).stdout if bench.peer else "no peer"
     print("%s; %s; %d CPUs, Linux %s; median of %d.\n" % (
-        version.split("\n")[0], against.strip(), os.cpu_count(), platform.release(), options.times), flush=True)
+        version.split("\n")[0], against.strip(), os.cpu_count(), platform.release().split("-")[0], options.times), flush=True)
     sizes = [bench.sleepers(int(row)) for row in rows if row.isdigit()]
     if sizes:
         print_ratios(sizes)
