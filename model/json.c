@@ -8,316 +8,270 @@
 #include "model/groups.h"
 #include "model/json_writer.h"
 
-/* "key": of the outermost object, whose members are written one by one. */
-static void put_key(struct ctask_json_writer *w, const char *key)
+static void write_process(struct ctask_json_writer *w, const struct ctask_process *p)
 {
-	fprintf(w->out, ",\n\"%s\":", key);
+	ctask_json_begin_object(w, "process");
+	ctask_json_known_int(w, "pid", p->pid > 0, p->pid);
+	ctask_json_known_int(w, "nspid", p->nspid > 0, p->nspid);
+	ctask_json_time(w, "start_time", p->start_time_us);
+	ctask_json_known_int(w, "uid", p->uid >= 0, p->uid);
+	ctask_json_text(w, "exe", p->exe);
+	ctask_json_texts(w, "cmdline", p->cmdline, p->cmdline_count);
+	ctask_json_end_object(w);
 }
 
-static bool edge_is_valid(const struct ctask_snapshot *snap, const struct ctask_edge *edge)
+static void write_task_id(struct ctask_json_writer *w, const char *key,
+			  const struct ctask_snapshot *snap, uint32_t task)
 {
-	return edge->waiter < snap->task_count && edge->awaited < snap->task_count;
+	if (task < snap->task_count)
+		ctask_json_id(w, key, snap->tasks[task].id);
+	else
+		ctask_json_null(w, key);
 }
 
-static void put_process(struct ctask_json_writer *w, const struct ctask_process *p)
+static void write_scope_id(struct ctask_json_writer *w, const char *key,
+			   const struct ctask_snapshot *snap, uint32_t scope)
 {
-	struct cJSON *o = ctask_json_object(w);
-
-	if (p->pid > 0)
-		ctask_json_add_int(w, o, "pid", p->pid);
+	if (scope < snap->scope_count)
+		ctask_json_id(w, key, snap->scopes[scope].id);
 	else
-		ctask_json_add_null(w, o, "pid");
-	if (p->nspid > 0)
-		ctask_json_add_int(w, o, "nspid", p->nspid);
-	else
-		ctask_json_add_null(w, o, "nspid");
-	ctask_json_add_time(w, o, "start_time", p->start_time_us);
-	if (p->uid >= 0)
-		ctask_json_add_int(w, o, "uid", p->uid);
-	else
-		ctask_json_add_null(w, o, "uid");
-	ctask_json_add_text(w, o, "exe", p->exe);
-	ctask_json_add_texts(w, o, "cmdline", p->cmdline, p->cmdline_count);
-	ctask_json_put(w, o);
+		ctask_json_null(w, key);
 }
 
-static void add_problem(struct ctask_json_writer *w, struct cJSON *problems, uint64_t task,
-			ctask_text text)
+static void write_problem(struct ctask_json_writer *w, uint64_t task, ctask_text text)
 {
-	struct cJSON *o = ctask_json_add_object(w, problems, NULL);
-
+	ctask_json_begin_object(w, NULL);
 	if (task)
-		ctask_json_add_id(w, o, "task", task);
+		ctask_json_id(w, "task", task);
 	else
-		ctask_json_add_null(w, o, "task");
-	ctask_json_add_text(w, o, "text", text);
+		ctask_json_null(w, "task");
+	ctask_json_text(w, "text", text);
+	ctask_json_end_object(w);
 }
 
-static void put_capture(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
+static void write_capture(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
 {
-	struct cJSON *o = ctask_json_object(w);
-	struct cJSON *problems;
 	char untold[64];
 
-	ctask_json_add_int(w, o, "elapsed_us", (int64_t)snap->capture.elapsed_us);
-	ctask_json_add_int(w, o, "paused_us", (int64_t)snap->capture.paused_us);
-	ctask_json_add_bool(w, o, "complete", ctask_snapshot_complete(snap));
-	ctask_json_add_int(w, o, "reread_tasks", snap->capture.reread_tasks);
-	problems = ctask_json_add_array(w, o, "problems");
+	ctask_json_begin_object(w, "capture");
+	ctask_json_int(w, "elapsed_us", (int64_t)snap->capture.elapsed_us);
+	ctask_json_int(w, "paused_us", (int64_t)snap->capture.paused_us);
+	ctask_json_bool(w, "complete", ctask_snapshot_complete(snap));
+	ctask_json_int(w, "reread_tasks", snap->capture.reread_tasks);
+	ctask_json_begin_array(w, "problems");
 	for (uint32_t i = 0; i < snap->problem_count; i++)
-		add_problem(w, problems, snap->problems[i].task, snap->problems[i].text);
+		write_problem(w, snap->problems[i].task, snap->problems[i].text);
 	if (snap->problems_untold) {
 		snprintf(untold, sizeof(untold), "%llu more problems, not listed",
 			 (unsigned long long)snap->problems_untold);
-		add_problem(w, problems, 0, untold);
+		write_problem(w, 0, untold);
 	}
-	ctask_json_put(w, o);
+	ctask_json_end_array(w);
+	ctask_json_end_object(w);
 }
 
-static void put_runtime(struct ctask_json_writer *w, const struct ctask_runtime *r, uint32_t i)
+static void write_runtimes(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
 {
-	struct cJSON *o = ctask_json_object(w);
+	ctask_json_begin_array(w, "runtimes");
+	for (uint32_t i = 0; i < snap->runtime_count; i++) {
+		const struct ctask_runtime *r = &snap->runtimes[i];
 
-	ctask_json_add_int(w, o, "id", i);
-	ctask_json_add_word(w, o, "kind", r->kind);
-	ctask_json_add_word(w, o, "implementation", r->implementation);
-	ctask_json_add_text(w, o, "version", r->version);
-	ctask_json_add_int(w, o, "interpreter", r->interpreter);
-	if (r->thread_id >= 0)
-		ctask_json_add_int(w, o, "thread_id", r->thread_id);
-	else
-		ctask_json_add_null(w, o, "thread_id");
-	ctask_json_add_text(w, o, "loop", r->loop);
-	ctask_json_add_int(w, o, "task_count", r->task_count);
-	ctask_json_put_element(w, o, i);
+		ctask_json_break(w);
+		ctask_json_begin_object(w, NULL);
+		ctask_json_int(w, "id", i);
+		ctask_json_word(w, "kind", r->kind);
+		ctask_json_word(w, "implementation", r->implementation);
+		ctask_json_text(w, "version", r->version);
+		ctask_json_int(w, "interpreter", r->interpreter);
+		ctask_json_known_int(w, "thread_id", r->thread_id >= 0, r->thread_id);
+		ctask_json_text(w, "loop", r->loop);
+		ctask_json_int(w, "task_count", r->task_count);
+		ctask_json_end_object(w);
+	}
+	ctask_json_end_array(w);
 }
 
-/* A place as JSON text. */
-struct frame_text {
-	char *text;
-	size_t len;
+/* The distinct places as JSON text, made once: most stacks share theirs. */
+struct frame_texts {
+	struct ctask_json_writer memory;
+	size_t *start; /* in memory.bytes; one more than there are places */
 };
 
-/* Each distinct place as JSON text, made once: most stacks share their places. */
-static struct frame_text *print_frames(struct ctask_json_writer *w,
-				       const struct ctask_snapshot *snap, struct ctask_arena *kept)
+static void frame_texts_fini(struct frame_texts *f)
 {
-	struct frame_text *texts = calloc((size_t)snap->frame_count + 1, sizeof(*texts));
-
-	if (!texts)
-		w->failed = true;
-	for (uint32_t i = 0; i < snap->frame_count && !w->failed; i++) {
-		const struct ctask_frame *frame = &snap->frames[i];
-		struct cJSON *o = ctask_json_object(w);
-		const char *text;
-
-		ctask_json_add_text(w, o, "name", frame->name);
-		ctask_json_add_text(w, o, "filename", frame->filename);
-		if (frame->line)
-			ctask_json_add_int(w, o, "line", frame->line);
-		else
-			ctask_json_add_null(w, o, "line");
-		text = ctask_json_print(w, o);
-		if (!text)
-			break;
-		texts[i].len = strlen(text);
-		texts[i].text = ctask_arena_take(kept, texts[i].len + 1);
-		if (texts[i].text)
-			memcpy(texts[i].text, text, texts[i].len + 1);
-		else
-			w->failed = true;
-	}
-	return texts;
+	free(f->memory.bytes);
+	free(f->start);
 }
 
-static void add_stack(struct ctask_json_writer *w, struct cJSON *task,
-		      const struct ctask_snapshot *snap, const struct ctask_task *t,
-		      const struct frame_text *frames)
+static bool frame_texts_init(struct frame_texts *f, const struct ctask_snapshot *snap)
+{
+	f->start = malloc(((size_t)snap->frame_count + 1) * sizeof(*f->start));
+	for (uint32_t i = 0; f->start && i < snap->frame_count; i++) {
+		const struct ctask_frame *frame = &snap->frames[i];
+
+		f->memory.begun = true; /* no comma: each is an item by itself */
+		f->start[i] = f->memory.len;
+		ctask_json_begin_object(&f->memory, NULL);
+		ctask_json_text(&f->memory, "name", frame->name);
+		ctask_json_text(&f->memory, "filename", frame->filename);
+		ctask_json_known_int(&f->memory, "line", frame->line > 0, frame->line);
+		ctask_json_end_object(&f->memory);
+	}
+	if (f->start)
+		f->start[snap->frame_count] = f->memory.len;
+	return f->start && !f->memory.failed;
+}
+
+static void write_stack(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
+			const struct ctask_task *t, const struct frame_texts *f)
 {
 	const uint32_t *stack = ctask_task_stack(snap, t);
-	size_t bytes = 3;
-	char *text, *at;
 
+	ctask_json_begin_array(w, "stack");
 	for (uint32_t i = 0; i < t->stack_count; i++)
-		bytes += frames[stack[i]].len + 1;
-	text = at = ctask_arena_take(&w->record, bytes);
-	if (!text) {
+		ctask_json_raw(w, NULL, f->memory.bytes + f->start[stack[i]],
+			       f->start[stack[i] + 1] - f->start[stack[i]]);
+	ctask_json_end_array(w);
+}
+
+static void write_wait(struct ctask_json_writer *w, const struct ctask_task *t)
+{
+	if (t->wait_kind == CTASK_WAIT_NONE || t->wait_kind >= CTASK_WAIT_KINDS) {
+		ctask_json_null(w, "waiting_for");
+		return;
+	}
+	ctask_json_begin_object(w, "waiting_for");
+	ctask_json_word(w, "kind", ctask_wait_kind_words[t->wait_kind]);
+	ctask_json_text(w, "text", t->wait_text);
+	ctask_json_seconds(w, "left_s", t->wait_left_s);
+	ctask_json_end_object(w);
+}
+
+/* @p told: for each task, for which other it was last told that it waits, plus one. */
+static void write_waiters(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
+			  const struct ctask_groups *awaited, uint32_t task, uint32_t *told)
+{
+	ctask_json_begin_array(w, "awaited_by");
+	for (uint32_t i = awaited->first[task]; i < awaited->first[task + 1]; i++) {
+		uint32_t waiter = snap->edges[awaited->items[i]].waiter;
+
+		if (told[waiter] == task + 1)
+			continue; /* a second edge between the same two */
+		told[waiter] = task + 1;
+		ctask_json_id(w, NULL, snap->tasks[waiter].id);
+	}
+	ctask_json_end_array(w);
+}
+
+static void write_tasks(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
+{
+	__attribute__((cleanup(frame_texts_fini))) struct frame_texts frames = { 0 };
+	auto_groups awaited = { 0 };
+	auto_free uint32_t *told = calloc((size_t)snap->task_count + 1, sizeof(*told));
+
+	ctask_json_begin_array(w, "tasks");
+	if (!told || !frame_texts_init(&frames, snap) || ctask_groups_by_awaited(&awaited, snap)) {
 		w->failed = true;
 		return;
 	}
-	*at++ = '[';
-	for (uint32_t i = 0; i < t->stack_count; i++) {
-		if (i)
-			*at++ = ',';
-		at = mempcpy(at, frames[stack[i]].text, frames[stack[i]].len);
-	}
-	memcpy(at, "]", 2);
-	ctask_json_add_raw(w, task, "stack", text);
-}
-
-static void add_waiting_for(struct ctask_json_writer *w, struct cJSON *task,
-			    const struct ctask_task *t)
-{
-	struct cJSON *o;
-
-	if (t->wait_kind == CTASK_WAIT_NONE || t->wait_kind >= CTASK_WAIT_KINDS) {
-		ctask_json_add_null(w, task, "waiting_for");
-		return;
-	}
-	o = ctask_json_add_object(w, task, "waiting_for");
-	ctask_json_add_word(w, o, "kind", ctask_wait_kind_words[t->wait_kind]);
-	ctask_json_add_text(w, o, "text", t->wait_text);
-	ctask_json_add_seconds(w, o, "left_s", t->wait_left_s);
-}
-
-static void put_tasks(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
-		      const struct ctask_groups *waiters, const struct frame_text *frames,
-		      uint32_t *told)
-{
 	for (uint32_t i = 0; i < snap->task_count && !w->failed; i++) {
 		const struct ctask_task *t = &snap->tasks[i];
-		struct cJSON *o = ctask_json_object(w);
-		struct cJSON *awaited_by;
 
-		ctask_json_add_id(w, o, "id", t->id);
-		ctask_json_add_text(w, o, "name", t->name);
-		if (t->runtime < snap->runtime_count)
-			ctask_json_add_int(w, o, "runtime", t->runtime);
-		else
-			ctask_json_add_null(w, o, "runtime");
-		ctask_json_add_word(w, o, "state", ctask_task_state_words[t->state]);
-		ctask_json_add_text(w, o, "coroutine", t->coroutine);
-		add_stack(w, o, snap, t, frames);
-		if (t->cancel_requests >= 0)
-			ctask_json_add_int(w, o, "cancel_requests", t->cancel_requests);
-		else
-			ctask_json_add_null(w, o, "cancel_requests");
-		ctask_json_add_bool(w, o, "cancel_pending", t->cancel_pending);
-		add_waiting_for(w, o, t);
-		awaited_by = ctask_json_add_array(w, o, "awaited_by");
-		for (uint32_t j = waiters->first[i]; j < waiters->first[i + 1]; j++) {
-			uint32_t waiter = snap->edges[waiters->items[j]].waiter;
-
-			if (told[waiter] == i + 1)
-				continue; /* a second edge between the same two */
-			told[waiter] = i + 1;
-			ctask_json_add_id(w, awaited_by, NULL, snap->tasks[waiter].id);
-		}
-		if (t->scope < snap->scope_count)
-			ctask_json_add_id(w, o, "scope", snap->scopes[t->scope].id);
-		else
-			ctask_json_add_null(w, o, "scope");
-		ctask_json_put_element(w, o, i);
+		ctask_json_break(w);
+		ctask_json_begin_object(w, NULL);
+		ctask_json_id(w, "id", t->id);
+		ctask_json_text(w, "name", t->name);
+		ctask_json_known_int(w, "runtime", t->runtime < snap->runtime_count, t->runtime);
+		ctask_json_word(w, "state", ctask_task_state_words[t->state]);
+		ctask_json_text(w, "coroutine", t->coroutine);
+		write_stack(w, snap, t, &frames);
+		ctask_json_known_int(w, "cancel_requests", t->cancel_requests >= 0,
+				     t->cancel_requests);
+		ctask_json_bool(w, "cancel_pending", t->cancel_pending);
+		write_wait(w, t);
+		write_waiters(w, snap, &awaited, i, told);
+		write_scope_id(w, "scope", snap, t->scope);
+		ctask_json_end_object(w);
 	}
+	ctask_json_end_array(w);
 }
 
-/*
- * An edge is two ids and a word of ours, nothing to escape; and there can be a
- * million of them, so they do without items.
- */
-static void put_edges(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
+static void write_edges(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
 {
-	char waiter[CTASK_JSON_ID_BYTES], awaited[CTASK_JSON_ID_BYTES];
-	const char *between = "\n";
-
-	for (uint32_t i = 0; i < snap->edge_count; i++) {
+	ctask_json_begin_array(w, "edges");
+	for (uint32_t i = 0; i < snap->edge_count && !w->failed; i++) {
 		const struct ctask_edge *edge = &snap->edges[i];
 
-		if (!edge_is_valid(snap, edge))
+		if (edge->waiter >= snap->task_count || edge->awaited >= snap->task_count)
 			continue;
-		fputs_unlocked(between, w->out);
-		fputs_unlocked("{\"waiter\":", w->out);
-		fputs_unlocked(ctask_json_id(snap->tasks[edge->waiter].id, waiter), w->out);
-		fputs_unlocked(",\"awaited\":", w->out);
-		fputs_unlocked(ctask_json_id(snap->tasks[edge->awaited].id, awaited), w->out);
-		fputs_unlocked(",\"kind\":\"", w->out);
-		fputs_unlocked(ctask_edge_kind_words[edge->kind], w->out);
-		fputs_unlocked("\"}", w->out);
-		between = ",\n";
+		ctask_json_break(w);
+		ctask_json_begin_object(w, NULL);
+		ctask_json_id(w, "waiter", snap->tasks[edge->waiter].id);
+		ctask_json_id(w, "awaited", snap->tasks[edge->awaited].id);
+		ctask_json_word(w, "kind", ctask_edge_kind_words[edge->kind]);
+		ctask_json_end_object(w);
 	}
+	ctask_json_end_array(w);
 }
 
-static void put_scopes(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
-		       const struct ctask_groups *members)
-{
-	for (uint32_t i = 0; i < snap->scope_count && !w->failed; i++) {
-		const struct ctask_scope *s = &snap->scopes[i];
-		struct cJSON *o = ctask_json_object(w);
-		struct cJSON *tasks;
-
-		ctask_json_add_id(w, o, "id", s->id);
-		ctask_json_add_word(w, o, "kind", ctask_scope_kind_words[s->kind]);
-		if (s->owner < snap->task_count)
-			ctask_json_add_id(w, o, "owner", snap->tasks[s->owner].id);
-		else
-			ctask_json_add_null(w, o, "owner");
-		if (s->parent < snap->scope_count)
-			ctask_json_add_id(w, o, "parent", snap->scopes[s->parent].id);
-		else
-			ctask_json_add_null(w, o, "parent");
-		tasks = ctask_json_add_array(w, o, "tasks");
-		for (uint32_t j = members->first[i]; j < members->first[i + 1]; j++)
-			ctask_json_add_id(w, tasks, NULL, snap->tasks[members->items[j]].id);
-		ctask_json_add_seconds(w, o, "deadline_in_s", s->deadline_in_s);
-		ctask_json_add_bool(w, o, "cancel_called", s->cancel_called);
-		ctask_json_add_bool(w, o, "shield", s->shield);
-		ctask_json_add_text(w, o, "reason", s->reason);
-		ctask_json_put_element(w, o, i);
-	}
-}
-
-static void put_task_array(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
-{
-	auto_groups waiters = { 0 };
-	__attribute__((cleanup(ctask_arena_free))) struct ctask_arena kept = { 0 };
-	auto_free uint32_t *told = calloc((size_t)snap->task_count + 1, sizeof(*told));
-	auto_free struct frame_text *frames = print_frames(w, snap, &kept);
-
-	if (!told || !frames || ctask_groups_by_awaited(&waiters, snap))
-		w->failed = true;
-	if (!w->failed)
-		put_tasks(w, snap, &waiters, frames, told);
-}
-
-static void put_scope_array(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
+static void write_scopes(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
 {
 	auto_groups members = { 0 };
 
-	if (ctask_groups_by_scope(&members, snap))
+	ctask_json_begin_array(w, "scopes");
+	if (ctask_groups_by_scope(&members, snap)) {
 		w->failed = true;
-	if (!w->failed)
-		put_scopes(w, snap, &members);
+		return;
+	}
+	for (uint32_t i = 0; i < snap->scope_count && !w->failed; i++) {
+		const struct ctask_scope *s = &snap->scopes[i];
+
+		ctask_json_break(w);
+		ctask_json_begin_object(w, NULL);
+		ctask_json_id(w, "id", s->id);
+		ctask_json_word(w, "kind", ctask_scope_kind_words[s->kind]);
+		write_task_id(w, "owner", snap, s->owner);
+		write_scope_id(w, "parent", snap, s->parent);
+		ctask_json_begin_array(w, "tasks");
+		for (uint32_t j = members.first[i]; j < members.first[i + 1]; j++)
+			ctask_json_id(w, NULL, snap->tasks[members.items[j]].id);
+		ctask_json_end_array(w);
+		ctask_json_seconds(w, "deadline_in_s", s->deadline_in_s);
+		ctask_json_bool(w, "cancel_called", s->cancel_called);
+		ctask_json_bool(w, "shield", s->shield);
+		ctask_json_text(w, "reason", s->reason);
+		ctask_json_end_object(w);
+	}
+	ctask_json_end_array(w);
 }
 
 int ctask_json_write_snapshot(const struct ctask_snapshot *snap, FILE *out, struct ctask_error *err)
 {
 	struct ctask_json_writer w = { .out = out };
 
-	fputs("{\"schema\":\"ctask.snapshot\",\"version\":1", out);
-	put_key(&w, "captured_at");
-	ctask_json_put_time(&w, snap->capture.captured_at_us);
-	put_key(&w, "process");
-	put_process(&w, &snap->process);
-	fprintf(out, ",\n\"source\":\"%s\"", ctask_source_words[snap->source]);
-	put_key(&w, "capture");
-	put_capture(&w, snap);
-	put_key(&w, "runtimes");
-	fputc('[', out);
-	for (uint32_t i = 0; i < snap->runtime_count; i++)
-		put_runtime(&w, &snap->runtimes[i], i);
-	fputc(']', out);
-	put_key(&w, "tasks");
-	fputc('[', out);
-	put_task_array(&w, snap);
-	fputc(']', out);
-	put_key(&w, "edges");
-	fputc('[', out);
-	put_edges(&w, snap);
-	fputc(']', out);
-	put_key(&w, "scopes");
-	fputc('[', out);
-	put_scope_array(&w, snap);
-	fputs("],\n\"cancellations\":[]}\n", out);
+	ctask_json_begin_object(&w, NULL);
+	ctask_json_word(&w, "schema", "ctask.snapshot");
+	ctask_json_int(&w, "version", 1);
+	ctask_json_break(&w);
+	ctask_json_time(&w, "captured_at", snap->capture.captured_at_us);
+	ctask_json_break(&w);
+	write_process(&w, &snap->process);
+	ctask_json_break(&w);
+	ctask_json_word(&w, "source", ctask_source_words[snap->source]);
+	ctask_json_break(&w);
+	write_capture(&w, snap);
+	ctask_json_break(&w);
+	write_runtimes(&w, snap);
+	ctask_json_break(&w);
+	write_tasks(&w, snap);
+	ctask_json_break(&w);
+	write_edges(&w, snap);
+	ctask_json_break(&w);
+	write_scopes(&w, snap);
+	ctask_json_break(&w);
+	ctask_json_begin_array(&w, "cancellations");
+	ctask_json_end_array(&w);
+	ctask_json_end_object(&w);
 	return ctask_json_finish(&w, err);
 }
 
@@ -333,31 +287,33 @@ int ctask_json_write_processes(const struct ctask_process_list *list, FILE *out,
 {
 	struct ctask_json_writer w = { .out = out };
 
-	fputs("{\"schema\":\"ctask.processes\",\"version\":1,\n\"processes\":[", out);
+	ctask_json_begin_object(&w, NULL);
+	ctask_json_word(&w, "schema", "ctask.processes");
+	ctask_json_int(&w, "version", 1);
+	ctask_json_break(&w);
+	ctask_json_begin_array(&w, "processes");
 	for (uint32_t i = 0; i < list->count; i++) {
 		const struct ctask_process_entry *e = &list->entries[i];
-		struct cJSON *o = ctask_json_object(&w);
+		bool read = e->access == CTASK_ACCESS_YES;
 
-		ctask_json_add_int(&w, o, "pid", e->pid);
-		if (e->uid >= 0)
-			ctask_json_add_int(&w, o, "uid", e->uid);
+		ctask_json_break(&w);
+		ctask_json_begin_object(&w, NULL);
+		ctask_json_int(&w, "pid", e->pid);
+		ctask_json_known_int(&w, "uid", e->uid >= 0, e->uid);
+		ctask_json_text(&w, "user", e->user);
+		ctask_json_text(&w, "implementation", e->implementation);
+		ctask_json_text(&w, "version", e->version);
+		if (read)
+			ctask_json_bool(&w, "asyncio", e->has_asyncio);
 		else
-			ctask_json_add_null(&w, o, "uid");
-		ctask_json_add_text(&w, o, "user", e->user);
-		ctask_json_add_text(&w, o, "implementation", e->implementation);
-		ctask_json_add_text(&w, o, "version", e->version);
-		if (e->access == CTASK_ACCESS_YES) {
-			ctask_json_add_bool(&w, o, "asyncio", e->has_asyncio);
-			ctask_json_add_int(&w, o, "task_count", e->task_count);
-		} else {
-			ctask_json_add_null(&w, o, "asyncio");
-			ctask_json_add_null(&w, o, "task_count");
-		}
-		ctask_json_add_word(&w, o, "access", ctask_access_words[e->access]);
-		ctask_json_add_text(&w, o, "reason", e->reason);
-		ctask_json_add_texts(&w, o, "cmdline", e->cmdline, e->cmdline_count);
-		ctask_json_put_element(&w, o, i);
+			ctask_json_null(&w, "asyncio");
+		ctask_json_known_int(&w, "task_count", read, e->task_count);
+		ctask_json_word(&w, "access", ctask_access_words[e->access]);
+		ctask_json_text(&w, "reason", e->reason);
+		ctask_json_texts(&w, "cmdline", e->cmdline, e->cmdline_count);
+		ctask_json_end_object(&w);
 	}
-	fputs("]}\n", out);
+	ctask_json_end_array(&w);
+	ctask_json_end_object(&w);
 	return ctask_json_finish(&w, err);
 }
