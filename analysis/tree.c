@@ -190,7 +190,7 @@ static struct ctask_node *take_node(struct layout *l)
 	uint32_t above = l->drawn_depth[p->task];
 	struct ctask_node *node;
 
-	if (tree->node_count == l->node_room) {
+	if (!tree->nodes || tree->node_count == l->node_room) {
 		uint32_t room = l->node_room + l->node_room / 2 + 64;
 		void *grown = realloc(tree->nodes, room * sizeof(*tree->nodes));
 

@@ -224,13 +224,16 @@ int ctask_discover(struct ctask_process_list **ret_list, struct ctask_error *err
 	auto_free char *cmdline = malloc(CMDLINE_BYTES);
 	auto_free pid_t *pids = NULL;
 	size_t count = 0;
-	int ret = 0;
+	int ret;
 
-	if (list)
-		list->texts = ctask_texts_create();
-	if (!list || !list->texts || !cmdline)
+	if (!list || !cmdline) {
+		free(list);
+		return ctask_fail(err, ENOMEM, "out of memory");
+	}
+	list->texts = ctask_texts_create();
+	if (!list->texts)
 		ret = ctask_fail(err, ENOMEM, "out of memory");
-	if (!ret)
+	else
 		ret = list_pids(&pids, &count, err);
 	for (size_t i = 0; i < count && !ret; i++) {
 		if (pids[i] != getpid() && consider(list, pids[i], cmdline))

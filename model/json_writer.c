@@ -25,7 +25,7 @@ static bool reserve(struct ctask_json_writer *w, size_t bytes)
 	size_t room;
 	char *grown;
 
-	if (bytes <= w->room - w->len)
+	if (w->bytes && bytes <= w->room - w->len)
 		return true;
 	if (w->out && w->len) {
 		fwrite(w->bytes, 1, w->len, w->out);

@@ -169,6 +169,20 @@ void ctask_line_number(struct ctask_line *line, uint64_t number)
 	ctask_line_words(line, at);
 }
 
+void ctask_line_id(struct ctask_line *line, uint64_t id)
+{
+	char text[24];
+	char *at = text + sizeof(text) - 1;
+
+	*at = '\0';
+	do
+		*--at = "0123456789abcdef"[id & 15];
+	while ((id >>= 4) > 0);
+	*--at = 'x';
+	*--at = '0';
+	ctask_line_words(line, at);
+}
+
 void ctask_line_pad(struct ctask_line *line, uint32_t column)
 {
 	uint32_t missing = column > line->width ? column - line->width : 0;

@@ -58,6 +58,8 @@ void ctask_line_words(struct ctask_line *line, const char *words);
 void ctask_line_format(struct ctask_line *line, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void ctask_line_number(struct ctask_line *line, uint64_t number);
+/** "0x7f0012345678" */
+void ctask_line_id(struct ctask_line *line, uint64_t id);
 /** Append spaces up to @p column. */
 void ctask_line_pad(struct ctask_line *line, uint32_t column);
 void ctask_line_style(struct ctask_line *line, enum ctask_style style);

@@ -1,5 +1,4 @@
 /* table.c - one line a task. */
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "analysis/order.h"
@@ -25,7 +24,7 @@ static const struct ctask_task *task_of(const void *data, uint32_t row)
 
 static void add_id(struct ctask_line *cell, const void *data, uint32_t row)
 {
-	ctask_line_format(cell, "0x%" PRIx64, task_of(data, row)->id);
+	ctask_line_id(cell, task_of(data, row)->id);
 }
 
 static void add_name(struct ctask_line *cell, const void *data, uint32_t row)

@@ -76,13 +76,15 @@ static void set_level(struct drawing *d, const struct ctask_node *node)
 {
 	uint32_t level = node->depth;
 	const char *stroke = node->last ? d->strokes->none : d->strokes->through;
+	size_t len;
 
 	if (level == 0 || level > d->level_count)
 		return;
 	if (level == d->level_count)
 		stroke = d->strokes->none; /* several depths share this column */
-	strcpy(d->levels + d->level_end[level - 1], stroke);
-	d->level_end[level] = d->level_end[level - 1] + strlen(stroke);
+	len = strlen(stroke);
+	memcpy(d->levels + d->level_end[level - 1], stroke, len);
+	d->level_end[level] = d->level_end[level - 1] + len;
 }
 
 static void add_branch(struct drawing *d, const struct ctask_node *node)
@@ -147,8 +149,10 @@ static void add_name(struct drawing *d, const struct ctask_node *node)
 {
 	const struct ctask_task *t = &d->snap->tasks[node->task];
 
-	if (d->options->ids)
-		ctask_line_format(&d->line, "0x%llx  ", (unsigned long long)t->id);
+	if (d->options->ids) {
+		ctask_line_id(&d->line, t->id);
+		ctask_line_pad(&d->line, d->line.width + GAP);
+	}
 	if (node->member_count > 1) {
 		add_folded_name(d, node);
 		return;
