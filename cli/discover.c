@@ -48,6 +48,18 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* "python3.13", "/usr/bin/python3-dbg"; but not "python3-fastapi.postinst". */
+static bool is_python_name(const char *path)
+{
+	const char *name = base_name(path);
+
+	if (strncasecmp(name, "python", 6) != 0)
+		return false;
+	name += 6;
+	name += strspn(name, "0123456789.");
+	return strspn(name, "dt") == strlen(name) || strcmp(name, "-dbg") == 0;
+}
+
 /* By the names that do not need any right: what it is called, and what it was started as. */
 static bool looks_like_python(pid_t pid, const char *cmdline)
 {
@@ -56,17 +68,18 @@ static bool looks_like_python(pid_t pid, const char *cmdline)
 
 	if (len > 0) {
 		comm[len] = '\0';
-		if (strncasecmp(comm, "python", 6) == 0)
+		comm[strcspn(comm, "\n")] = '\0';
+		if (is_python_name(comm))
 			return true;
 	}
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	len = readlink(path, exe, sizeof(exe) - 1);
 	if (len > 0) {
 		exe[len] = '\0';
-		if (strncasecmp(base_name(exe), "python", 6) == 0)
+		if (is_python_name(exe))
 			return true;
 	}
-	return strncasecmp(base_name(cmdline), "python", 6) == 0;
+	return is_python_name(cmdline);
 }
 
 static int set_cmdline(struct ctask_process_list *list, struct ctask_process_entry *e,
