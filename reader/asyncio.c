@@ -88,23 +88,30 @@ static int find_registers(struct ctask_walk *walk, uint64_t interp, struct regis
 	return err;
 }
 
-/* 3.14 on: where the lists of tasks lie is told by the target, through the state of _asyncio. */
-static int take_asyncio_debug(struct ctask_walk *walk, uint64_t c_module)
+/*
+ * 3.14 on: where the lists of tasks lie is told by the target, through the state of _asyncio.
+ * *ret_usable is false when that table cannot be; then nothing may be read by it.
+ */
+static int take_asyncio_debug(struct ctask_walk *walk, uint64_t c_module, bool *ret_usable)
 {
-	struct ctask_layout *l = &walk->heap.layout;
+	struct ctask_layout *l = &walk->heap.layout, told = *l;
 	uint8_t table[CTASK_ASYNCIO_DEBUG_BYTES];
 	struct ctask_error err;
 	uint64_t state, at;
 
+	*ret_usable = true;
 	if (l->module_asyncio_debug == CTASK_NO_FIELD || !c_module)
 		return 0;
 	if (ctask_heap_u64(&walk->heap, c_module + l->module_state, &state) ||
 	    ctask_heap_u64(&walk->heap, state + l->module_asyncio_debug, &at) ||
 	    ctask_pages_read(walk->heap.pages, at, table, sizeof(table)))
 		return -EFAULT;
-	if (ctask_layout_take_asyncio_debug(l, table, &err) || ctask_layout_check(l, &err))
+	*ret_usable = !ctask_layout_take_asyncio_debug(&told, table, &err) &&
+		      !ctask_layout_check(&told, &err);
+	if (!*ret_usable)
 		return ctask_snapshot_add_problem(walk->snap, 0, "asyncio's own table: %s",
 						  err.text);
+	*l = told;
 	return 0;
 }
 
@@ -221,8 +228,9 @@ static int runtime_of_loop(struct ctask_walk *walk, uint64_t loop, uint32_t *ret
 	const struct ctask_type *type = ctask_type_of(&walk->heap, loop);
 	struct ctask_snapshot *snap = walk->snap;
 	struct ctask_runtime *runtime;
+	uint64_t key = loop ? loop : 1;
 
-	*ret = ctask_table_get(&walk->loop_index, loop, CTASK_NONE);
+	*ret = ctask_table_get(&walk->loop_index, key, CTASK_NONE);
 	if (*ret != CTASK_NONE)
 		return 0;
 	*ret = ctask_snapshot_add_runtime(snap);
@@ -238,7 +246,7 @@ static int runtime_of_loop(struct ctask_walk *walk, uint64_t loop, uint32_t *ret
 
 		runtime->loop = ctask_texts_add_bytes(snap->texts, name, strlen(name));
 	}
-	return ctask_table_put(&walk->loop_index, loop ? loop : 1, *ret);
+	return ctask_table_put(&walk->loop_index, key, *ret);
 }
 
 static int push_stack(struct ctask_walk *walk)
@@ -278,6 +286,8 @@ static int read_coroutine(struct ctask_walk *walk, uint32_t index,
 	struct ctask_task *task;
 	int ret, bad = 0;
 
+	chain->count = 0; /* of the task before this one */
+	chain->executing = false;
 	if (view->coro)
 		bad = ctask_chain_read(&walk->codes, &stacks, view->coro, chain);
 	if (bad == -ENOMEM)
@@ -410,8 +420,10 @@ static int walk_list(struct ctask_walk *walk, uint64_t head)
 		uint64_t task = node - l->task_node;
 		uint32_t index;
 
-		if (ctask_table_get(&walk->task_index, task, CTASK_NONE) != CTASK_NONE)
-			return -EPROTO; /* a task stands in one list, once */
+		/* A task stands in one list, once; what is not aligned is none, and not remembered. */
+		if (!task || task % 8 ||
+		    ctask_table_get(&walk->task_index, task, CTASK_NONE) != CTASK_NONE)
+			return -EPROTO;
 		ret = ctask_asyncio_add_task(walk, task, &index);
 		if (!ret)
 			ret = ctask_heap_u64(&walk->heap, node, &node);
@@ -498,6 +510,7 @@ static int assign_threads(struct ctask_walk *walk, uint32_t first_thread)
 int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_thread)
 {
 	struct registers regs;
+	bool usable;
 	int ret = find_registers(walk, interp, &regs);
 
 	if (ret)
@@ -505,9 +518,11 @@ int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_
 	if (!regs.tasks_module)
 		return 0;
 	walk->has_asyncio = true;
-	ret = take_asyncio_debug(walk, regs.c_module);
+	ret = take_asyncio_debug(walk, regs.c_module, &usable);
 	if (ret)
 		return tell(walk, ret, "asyncio's own table");
+	if (!usable)
+		return 0;
 	ret = walk_registers(walk, interp, &regs, first_thread);
 	return ret ? ret : assign_threads(walk, first_thread);
 }
