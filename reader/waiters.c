@@ -179,7 +179,36 @@ static const struct callback_row *row_of(struct ctask_code *code, bool method, i
 	return NULL;
 }
 
-static bool lead_of_function(struct ctask_walk *walk, uint64_t function, struct target *ret)
+/*
+ * The children of one gather share one callback, those of one group its
+ * method and object: what it leads to is remembered.
+ */
+static struct ctask_near_lead *near_lead(struct ctask_walk *walk, uint64_t callback, uint64_t self)
+{
+	return &walk->near_leads[ctask_table_hash(callback ^ self) % CTASK_LEADS_NEAR];
+}
+
+static bool recall(const struct ctask_near_lead *near, struct target *ret)
+{
+	*ret = (struct target){ .lead = (enum lead)near->lead,
+				.obj = near->obj,
+				.kind = (enum ctask_edge_kind)near->kind };
+	return near->leads;
+}
+
+static bool remember(struct ctask_near_lead *near, uint64_t callback, uint64_t self, bool leads,
+		     const struct target *target)
+{
+	*near = (struct ctask_near_lead){ .callback = callback, .self = self, .leads = leads };
+	if (leads) {
+		near->obj = target->obj;
+		near->lead = (uint8_t)target->lead;
+		near->kind = (uint8_t)target->kind;
+	}
+	return leads;
+}
+
+static bool find_lead_of_function(struct ctask_walk *walk, uint64_t function, struct target *ret)
 {
 	struct ctask_code *code = ctask_function_code(walk, function);
 	const struct callback_row *row;
@@ -196,16 +225,23 @@ static bool lead_of_function(struct ctask_walk *walk, uint64_t function, struct 
 	return false;
 }
 
-static bool lead_of_method(struct ctask_walk *walk, uint64_t method, struct target *ret)
+static bool lead_of_function(struct ctask_walk *walk, uint64_t function, struct target *ret)
+{
+	struct ctask_near_lead *near = near_lead(walk, function, 0);
+
+	if (near->callback == function && !near->self)
+		return recall(near, ret);
+	return remember(near, function, 0, find_lead_of_function(walk, function, ret), ret);
+}
+
+static bool find_lead_of_method(struct ctask_walk *walk, uint64_t function, uint64_t self,
+				struct target *ret)
 {
 	struct ctask_heap *heap = &walk->heap;
 	const struct callback_row *row;
-	uint64_t function, self, obj;
+	uint64_t obj;
 	int from = 0;
 
-	if (ctask_heap_u64(heap, method + heap->layout.method_func, &function) ||
-	    ctask_heap_u64(heap, method + heap->layout.method_self, &self))
-		return false;
 	row = row_of(ctask_function_code(walk, function), true, &from);
 	if (!row)
 		return false;
@@ -214,6 +250,21 @@ static bool lead_of_method(struct ctask_walk *walk, uint64_t method, struct targ
 		return false;
 	*ret = (struct target){ .lead = row->lead, .obj = obj, .kind = row->kind };
 	return true;
+}
+
+static bool lead_of_method(struct ctask_walk *walk, uint64_t method, struct target *ret)
+{
+	struct ctask_heap *heap = &walk->heap;
+	struct ctask_near_lead *near;
+	uint64_t function, self;
+
+	if (ctask_heap_u64(heap, method + heap->layout.method_func, &function) ||
+	    ctask_heap_u64(heap, method + heap->layout.method_self, &self))
+		return false;
+	near = near_lead(walk, function, self);
+	if (near->callback == function && near->self == self && self)
+		return recall(near, ret);
+	return remember(near, function, self, find_lead_of_method(walk, function, self, ret), ret);
 }
 
 /* 3.10 on: a task's own wakeup is a builtin bound to it. */

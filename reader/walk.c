@@ -44,6 +44,7 @@ static void forget(struct ctask_walk *walk)
 	ctask_table_clear(&walk->task_index);
 	ctask_table_clear(&walk->loop_index);
 	ctask_table_clear(&walk->future_index);
+	memset(walk->near_leads, 0, sizeof(walk->near_leads));
 	walk->thread_count = 0;
 	walk->edge_count = 0;
 	walk->wake_count = 0;

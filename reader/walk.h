@@ -36,6 +36,8 @@ struct ctask_task_view {
 	int32_t cancel_requests; /**< -1 when this version keeps no count */
 };
 
+enum { CTASK_LEADS_NEAR = 64 };
+
 /** All that one pass has at hand. Created once, run for each pass. */
 struct ctask_walk {
 	const struct ctask_python *python;
@@ -63,6 +65,14 @@ struct ctask_walk {
 	struct ctask_table future_index;
 	uint64_t *wakes;
 	uint32_t wake_count, wake_room;
+
+	/* What callbacks seen lately lead to: see waiters.c. */
+	struct ctask_near_lead {
+		uint64_t callback, self; /* function and, for a method, its object */
+		uint64_t obj;
+		uint8_t lead, kind;
+		bool leads; /* false: nowhere */
+	} near_leads[CTASK_LEADS_NEAR];
 
 	/* The text that was made last for a sleep. */
 	double sleep_delay;
