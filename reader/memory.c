@@ -1,10 +1,13 @@
 /* memory.c - the bytes of a process at an address: a live process, an array. */
 #include "reader/memory.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* The kernel takes UIO_MAXIOV pieces in one call. */
 enum { RUNS_A_CALL = 1024 };
@@ -12,27 +15,70 @@ enum { RUNS_A_CALL = 1024 };
 struct process_memory {
 	struct ctask_memory memory;
 	pid_t pid;
+	bool has_called; /* process_vm_readv has worked: it is there, and allowed */
+	int fd;		 /* of /proc/PID/mem, where it is not; -1 */
 };
 
+/*
+ * A kernel without process_vm_readv, or a container's filter that forbids the
+ * call, may still give the same bytes as a file, to those who may have them.
+ */
+static ssize_t read_some_from_file(struct process_memory *self, const struct ctask_page_run *runs,
+				   size_t run_count, uint8_t *to)
+{
+	ssize_t total = 0;
+
+	for (size_t i = 0; i < run_count; i++) {
+		size_t want = runs[i].count * CTASK_PAGE;
+		ssize_t got = pread(self->fd, to + total, want, (off_t)runs[i].addr);
+
+		if (got == 0)
+			return -ESRCH; /* its address space has gone */
+		if (got > 0)
+			total += got / CTASK_PAGE * CTASK_PAGE;
+		if (got < (ssize_t)want)
+			break;
+	}
+	return total;
+}
+
+static bool open_file_instead(struct process_memory *self)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)self->pid);
+	self->fd = open(path, O_RDONLY | O_CLOEXEC);
+	return self->fd >= 0;
+}
+
 /* Read at most RUNS_A_CALL runs. */
-static ssize_t process_read_some(pid_t pid, const struct ctask_page_run *runs, size_t run_count,
-				 uint8_t *to)
+static ssize_t process_read_some(struct process_memory *self, const struct ctask_page_run *runs,
+				 size_t run_count, uint8_t *to)
 {
 	struct iovec remote[RUNS_A_CALL];
 	struct iovec local = { .iov_base = to };
 	ssize_t got;
 
+	if (self->fd >= 0)
+		return read_some_from_file(self, runs, run_count, to);
 	for (size_t i = 0; i < run_count; i++) {
 		remote[i].iov_base = (void *)(uintptr_t)runs[i].addr;
 		remote[i].iov_len = runs[i].count * CTASK_PAGE;
 		local.iov_len += remote[i].iov_len;
 	}
 	do
-		got = process_vm_readv(pid, &local, 1, remote, run_count, 0);
+		got = process_vm_readv(self->pid, &local, 1, remote, run_count, 0);
 	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return errno == EFAULT ? 0 : -errno;
-	return got / CTASK_PAGE * CTASK_PAGE;
+	if (got < 0 && (errno == ENOSYS || errno == EPERM) && !self->has_called) {
+		int error = errno;
+
+		return open_file_instead(self) ? read_some_from_file(self, runs, run_count, to)
+					       : -error;
+	}
+	if (got < 0 && errno != EFAULT)
+		return -errno;
+	self->has_called = true;
+	return got < 0 ? 0 : got / CTASK_PAGE * CTASK_PAGE;
 }
 
 static ssize_t process_read_runs(struct ctask_memory *memory, const struct ctask_page_run *runs,
@@ -43,7 +89,7 @@ static ssize_t process_read_runs(struct ctask_memory *memory, const struct ctask
 
 	while (run_count) {
 		size_t n = run_count < RUNS_A_CALL ? run_count : RUNS_A_CALL;
-		ssize_t want = 0, got = process_read_some(self->pid, runs, n, to + total);
+		ssize_t want = 0, got = process_read_some(self, runs, n, to + total);
 
 		if (got < 0)
 			return got;
@@ -60,7 +106,11 @@ static ssize_t process_read_runs(struct ctask_memory *memory, const struct ctask
 
 static void process_destroy(struct ctask_memory *memory)
 {
-	free(memory);
+	struct process_memory *self = (struct process_memory *)memory;
+
+	if (self->fd >= 0)
+		close(self->fd);
+	free(self);
 }
 
 static const struct ctask_memory_ops process_ops = {
@@ -76,7 +126,7 @@ int ctask_memory_create_process(pid_t pid, struct ctask_memory **ret_memory,
 
 	if (!self)
 		return ctask_fail(err, ENOMEM, "out of memory");
-	*self = (struct process_memory){ .memory.ops = &process_ops, .pid = pid };
+	*self = (struct process_memory){ .memory.ops = &process_ops, .pid = pid, .fd = -1 };
 	*ret_memory = &self->memory;
 	return 0;
 }
@@ -133,10 +183,15 @@ static ssize_t bytes_read_runs(struct ctask_memory *memory, const struct ctask_p
 	return total;
 }
 
+static void bytes_destroy(struct ctask_memory *memory)
+{
+	free(memory);
+}
+
 static const struct ctask_memory_ops bytes_ops = {
 	.name = "bytes",
 	.read_runs = bytes_read_runs,
-	.destroy = process_destroy,
+	.destroy = bytes_destroy,
 };
 
 int ctask_memory_create_bytes(const struct ctask_segment *segments, size_t count,
