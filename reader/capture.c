@@ -80,6 +80,12 @@ static int explain(struct capture *c, int error)
 		return ctask_process_refused(c->pid, c->err);
 	case -ENOMEM:
 		return ctask_fail(c->err, ENOMEM, "out of memory");
+	case -E2BIG:
+		return ctask_fail(
+			c->err, E2BIG,
+			"the objects of process %d lead on and on: its memory is damaged, "
+			"or made to mislead",
+			(int)c->pid);
 	case -ETIME:
 		return ctask_fail(
 			c->err, EBUSY,

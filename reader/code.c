@@ -8,6 +8,7 @@
 enum {
 	CODES_MAX = 1 << 20,
 	LINES_MAX = 1 << 24, /* bytes of one line table */
+	LINES_BYTES_A_STEP = 8,
 	LOCALS_MAX = 1 << 16,
 	OB_SIZE = 16,
 };
@@ -69,6 +70,9 @@ static int read_lines(struct ctask_codes *codes, struct ctask_code *code)
 		return -EFAULT;
 	if (len > LINES_MAX)
 		return -EPROTO;
+	/* The table is kept: see ctask_str_text(). */
+	if (ctask_pages_spend(codes->heap->pages, len / LINES_BYTES_A_STEP))
+		return -E2BIG;
 	code->lines = malloc(len + 1);
 	if (!code->lines)
 		return -ENOMEM;
@@ -265,6 +269,8 @@ uint32_t ctask_code_frame(struct ctask_codes *codes, const struct ctask_code *co
 
 	if (frame != CTASK_NONE)
 		return frame;
+	if (ctask_pages_spend(codes->heap->pages, code->lines_len / LINES_BYTES_A_STEP))
+		return CTASK_NONE;
 	frame = ctask_snapshot_add_frame(codes->snap);
 	if (frame == CTASK_NONE || ctask_table_put(&codes->places, key, frame))
 		return CTASK_NONE;
@@ -286,7 +292,7 @@ static int find_name(struct ctask_heap *heap, uint64_t tuple, const char *name)
 
 	if (ctask_items_of(heap, tuple, &items) || items.count > LOCALS_MAX)
 		return -EFAULT;
-	for (uint64_t i = 0; i < items.count; i++)
+	for (uint64_t i = 0; i < items.count && !ctask_pages_spend(heap->pages, 1); i++)
 		if (!ctask_items_get(heap, &items, i, &str) && ctask_str_is(heap, str, name))
 			return (int)i;
 	return -ENOENT;

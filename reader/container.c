@@ -130,8 +130,10 @@ bool ctask_iter_next(struct ctask_iter *iter, uint64_t *ret_key, uint64_t *ret_v
 	while (iter->left) {
 		uint64_t entry[3], key, value;
 
-		iter->error =
-			ctask_pages_read(iter->heap->pages, iter->at, entry, iter->entry_bytes);
+		iter->error = ctask_pages_spend(iter->heap->pages, 1);
+		if (!iter->error)
+			iter->error = ctask_pages_read(iter->heap->pages, iter->at, entry,
+						       iter->entry_bytes);
 		if (iter->error)
 			return false;
 		iter->at += iter->entry_bytes;
@@ -232,7 +234,8 @@ static int32_t find_slot(struct ctask_heap *heap, uint64_t type, const char *nam
 			uint64_t row_name, offset;
 			uint32_t row_type;
 
-			if (ctask_heap_u64(heap, row, &row_name) || !row_name)
+			if (ctask_pages_spend(heap->pages, 1) ||
+			    ctask_heap_u64(heap, row, &row_name) || !row_name)
 				break;
 			if (len > sizeof(bytes) ||
 			    ctask_pages_read(heap->pages, row_name, bytes, len) ||
@@ -265,7 +268,8 @@ static int32_t find_shared_key(struct ctask_heap *heap, const struct ctask_type 
 	for (uint64_t i = 0; i < head.count && i < 1024; i++) {
 		uint64_t key;
 
-		if (ctask_heap_u64(heap,
+		if (ctask_pages_spend(heap->pages, 1) ||
+		    ctask_heap_u64(heap,
 				   head.entries + i * (head.general ? 24 : 16) +
 					   (head.general ? 8 : 0),
 				   &key))

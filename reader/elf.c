@@ -165,7 +165,8 @@ static uint64_t find_by_hash(struct ctask_pages *pages, const struct dynamic *dy
 
 	if (ctask_pages_read(pages, dyn->hash, head, sizeof(head)))
 		return 0;
-	for (uint32_t i = 1; !found && i < head[1] && i < BUCKETS_MAX; i++)
+	for (uint32_t i = 1;
+	     !found && i < head[1] && i < BUCKETS_MAX && !ctask_pages_spend(pages, 1); i++)
 		found = symbol_named(pages, dyn, i, name);
 	return found;
 }

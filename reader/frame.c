@@ -248,7 +248,8 @@ static int read_executing(struct ctask_codes *codes, const struct ctask_stacks *
 		for (int steps = 0; at && steps < THREAD_FRAMES_MAX; steps++) {
 			struct ctask_frame_view frame;
 
-			if (ctask_frame_read(codes, at, &frame))
+			if (ctask_pages_spend(codes->heap->pages, 1) ||
+			    ctask_frame_read(codes, at, &frame))
 				break;
 			if (!frame.shim)
 				ret = push(codes, chain, at == root->addr ? coro : 0, &frame);
@@ -317,8 +318,10 @@ int ctask_chain_read(struct ctask_codes *codes, const struct ctask_stacks *stack
 	chain->created = false;
 	chain->end = 0;
 	while (obj) {
-		int ret = follow(codes, stacks, chain, &obj);
+		int ret = ctask_pages_spend(codes->heap->pages, 1);
 
+		if (!ret)
+			ret = follow(codes, stacks, chain, &obj);
 		if (ret)
 			return ret;
 		if (obj && obj == marker)

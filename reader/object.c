@@ -21,9 +21,10 @@ enum {
 };
 
 enum {
-	TYPES_MAX = 1 << 16,	/* distinct types met in one walk */
-	BASES_MAX = 64,		/* length of a chain of base classes */
-	STR_CHARS_MAX = 1 << 24 /* longest text that is read */
+	TYPES_MAX = 1 << 16,	 /* distinct types met in one walk */
+	BASES_MAX = 64,		 /* length of a chain of base classes */
+	STR_CHARS_MAX = 1 << 24, /* longest text that is read */
+	STR_BYTES_A_STEP = 8,
 };
 
 void ctask_heap_init(struct ctask_heap *heap, struct ctask_pages *pages,
@@ -171,7 +172,8 @@ static enum ctask_kind kind_of_type(struct ctask_heap *heap, const struct ctask_
 			return CTASK_KIND_PY_TASK;
 		if (base == heap->py_future_type)
 			return CTASK_KIND_PY_FUTURE;
-		if (ctask_heap_u64(heap, base + heap->layout.type_flags, &up.flags) ||
+		if (ctask_pages_spend(heap->pages, 1) ||
+		    ctask_heap_u64(heap, base + heap->layout.type_flags, &up.flags) ||
 		    ctask_heap_u64(heap, base + heap->layout.type_base, &up.base) ||
 		    ctask_heap_u64(heap, base + heap->layout.type_name, &up.addr) ||
 		    read_c_string(heap, up.addr, up.name, sizeof(up.name)))
@@ -318,6 +320,10 @@ int ctask_str_text(struct ctask_heap *heap, uint64_t addr, struct ctask_texts *t
 	if (ret)
 		return ret;
 	bytes = (size_t)s.length * s.width;
+	/* The text is kept: no more of it than there is memory over there. */
+	ret = ctask_pages_spend(heap->pages, bytes / STR_BYTES_A_STEP);
+	if (ret)
+		return ret;
 	if (bytes > sizeof(small)) {
 		in = large_in = malloc(bytes);
 		out = large_out = malloc((size_t)s.length * 4 + 1);

@@ -23,6 +23,13 @@ enum {
 	PIECE_PAGES = 1024,
 	/* No page has this address: it is not aligned. */
 	NO_PAGE = 1,
+	/* Steps between two looks at the clock: less than a tenth of a millisecond. */
+	LOOK_STEPS = 1024,
+	/* An honest walk takes about one for each object: a page has room for 256 of the smallest. */
+	STEPS_A_PAGE = 1 << 14,
+	STEPS_ALLOWED = 1 << 26,
+	/* 1 TiB: also keeps the arithmetic below within 32 bits. */
+	TOUCHED_MAX = 1 << 28,
 };
 
 static void forget_near(struct ctask_pages *pages)
@@ -36,7 +43,7 @@ static void forget_near(struct ctask_pages *pages)
 
 int ctask_pages_init(struct ctask_pages *pages, struct ctask_memory *memory)
 {
-	*pages = (struct ctask_pages){ .memory = memory };
+	*pages = (struct ctask_pages){ .memory = memory, .steps_allowed = STEPS_ALLOWED };
 	forget_near(pages);
 	return 0;
 }
@@ -72,6 +79,7 @@ void ctask_pages_thaw(struct ctask_pages *pages)
 	forget(pages);
 	pages->mode = CTASK_PAGES_LIVE;
 	pages->missed = 0;
+	pages->steps = pages->next_look = 0;
 	if (pages->slot_room > LIVE_SLOTS)
 		drop_slots(pages);
 }
@@ -92,16 +100,43 @@ static int reserve_slots(struct ctask_pages *pages, uint32_t room)
 	return 0;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Sort what was touched, once each. */
+static void tidy_touched(struct ctask_pages *pages)
+{
+	uint32_t kept = 0;
+
+	if (pages->touched_count)
+		qsort(pages->touched, pages->touched_count, sizeof(*pages->touched), by_address);
+	for (uint32_t i = 0; i < pages->touched_count; i++)
+		if (!kept || pages->touched[i] != pages->touched[kept - 1])
+			pages->touched[kept++] = pages->touched[i];
+	pages->touched_count = kept;
+}
+
 static int remember_touched(struct ctask_pages *pages, uint64_t page)
 {
+	/* A page that is dropped and read again is here twice: only what is new asks for more room. */
 	if (pages->touched_count == pages->touched_room) {
 		uint32_t room = pages->touched_room * 2 + 1024;
-		uint64_t *moved = realloc(pages->touched, room * sizeof(*moved));
+		uint64_t *moved;
 
-		if (!moved)
-			return pages->error = -ENOMEM;
-		pages->touched = moved;
-		pages->touched_room = room;
+		tidy_touched(pages);
+		if (pages->touched_count >= TOUCHED_MAX)
+			return pages->error = -E2BIG;
+		if (pages->touched_count >= pages->touched_room / 2) {
+			moved = realloc(pages->touched, room * sizeof(*moved));
+			if (!moved)
+				return pages->error = -ENOMEM;
+			pages->touched = moved;
+			pages->touched_room = room;
+		}
 	}
 	pages->touched[pages->touched_count++] = page;
 	return 0;
@@ -117,6 +152,16 @@ int ctask_pages_check_deadline(struct ctask_pages *pages)
 	if (now.tv_sec * 1000000000ll + now.tv_nsec < pages->deadline_ns)
 		return 0;
 	return pages->error = -ETIME;
+}
+
+int ctask_pages_look_up(struct ctask_pages *pages)
+{
+	if (pages->error)
+		return pages->error;
+	pages->next_look = pages->steps + LOOK_STEPS;
+	if (pages->steps > pages->steps_allowed + (uint64_t)pages->touched_count * STEPS_A_PAGE)
+		return pages->error = -E2BIG;
+	return ctask_pages_check_deadline(pages);
 }
 
 /*
@@ -239,26 +284,6 @@ int ctask_pages_read_slowly(struct ctask_pages *pages, uint64_t addr, void *dst,
 	return 0;
 }
 
-static int by_address(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Sort what was touched, once each. */
-static void tidy_touched(struct ctask_pages *pages)
-{
-	uint32_t kept = 0;
-
-	if (pages->touched_count)
-		qsort(pages->touched, pages->touched_count, sizeof(*pages->touched), by_address);
-	for (uint32_t i = 0; i < pages->touched_count; i++)
-		if (!kept || pages->touched[i] != pages->touched[kept - 1])
-			pages->touched[kept++] = pages->touched[i];
-	pages->touched_count = kept;
-}
-
 /*
  * What a freeze copies: the touched pages and what lies in small gaps between
  * them. A program that runs on puts its new objects there, so that a copy with
@@ -353,6 +378,7 @@ int ctask_pages_freeze(struct ctask_pages *pages)
 {
 	forget(pages);
 	pages->missed = 0;
+	pages->steps = pages->next_look = 0;
 	pages->mode = CTASK_PAGES_FROZEN;
 	for (uint32_t done = 0; done < pages->plan_count;) {
 		uint32_t left = pages->plan_count - done;

@@ -46,9 +46,12 @@ struct ctask_pages {
 
 	uint64_t missed;     /**< reads that a frozen copy could not serve */
 	uint64_t fault_addr; /**< of the last failed read */
-	int error;	     /**< sticky: -ESRCH, -EPERM, -ETIME, -ENOMEM; 0 = none */
+	int error;	     /**< sticky: -ESRCH, -EPERM, -ETIME, -ENOMEM, -E2BIG; 0 = none */
 	uint64_t pages_read; /**< since creation, for people who measure */
 	int64_t deadline_ns; /**< CLOCK_MONOTONIC; past it reading fails with -ETIME. 0 = none */
+
+	uint64_t steps, next_look; /* see ctask_pages_spend() */
+	uint64_t steps_allowed;	   /**< besides those that each touched page allows */
 };
 
 /** @p memory is borrowed. 0 or -ENOMEM. */
@@ -74,6 +77,22 @@ int ctask_pages_check_deadline(struct ctask_pages *pages);
 static inline void ctask_pages_hold(struct ctask_pages *pages, bool hold)
 {
 	pages->mode = hold ? CTASK_PAGES_HELD : CTASK_PAGES_FROZEN;
+}
+
+/** Not for callers: the part of ctask_pages_spend() that is not on the hot path. */
+int ctask_pages_look_up(struct ctask_pages *pages);
+
+/**
+ * Account for @p steps of work. Each loop that a target's data keeps going
+ * calls this: a walk may take so many steps as the pages that it touches can
+ * explain, so that no memory, however it is linked to itself, keeps it busy
+ * for ever or makes it take up memory without bound; and a deadline is kept
+ * also where no page is missed. 0, or the sticky error: -E2BIG past the ceiling.
+ */
+static inline int ctask_pages_spend(struct ctask_pages *pages, uint64_t steps)
+{
+	pages->steps += steps;
+	return pages->steps < pages->next_look ? 0 : ctask_pages_look_up(pages);
 }
 
 /** Not for callers: the part of ctask_pages_read() that is not on the hot path. */

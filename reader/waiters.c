@@ -8,6 +8,7 @@
 enum {
 	/* Futures and callbacks between a task and those that wait for it; beyond, it is told. */
 	HOPS_MAX = 1 << 16,
+	EDGE_STEPS = 4, /* an edge is kept */
 	NO_KIND = CTASK_EDGE_KINDS,
 };
 
@@ -83,14 +84,15 @@ uint64_t ctask_closure_cell(struct ctask_walk *walk, uint64_t function, const ch
 	struct ctask_code *code = ctask_function_code(walk, function);
 	struct ctask_items cells;
 	uint64_t closure, value;
-	int slot, first;
+	int slot, names, first;
 
 	if (!code || ctask_heap_u64(heap, function + heap->layout.function_closure, &closure) ||
 	    !closure || ctask_items_of(heap, closure, &cells))
 		return 0;
 	slot = ctask_code_local(&walk->codes, code, name);
-	first = count_names(walk, code) - (int)cells.count;
-	if (slot < 0 || slot < first ||
+	names = count_names(walk, code);
+	first = names - (int)cells.count;
+	if (slot < 0 || names < 0 || first < 0 || slot < first ||
 	    ctask_items_get(heap, &cells, (uint64_t)(slot - first), &value) ||
 	    ctask_kind_of(heap, value) != CTASK_KIND_CELL ||
 	    ctask_heap_u64(heap, value + heap->layout.cell_ref, &value))
@@ -136,6 +138,8 @@ uint64_t ctask_callbacks_next(struct ctask_walk *walk, struct ctask_callbacks *c
 	callbacks->first = 0;
 	while (!found && !ctask_items_get(heap, &callbacks->items, callbacks->at, &pair)) {
 		callbacks->at++;
+		if (ctask_pages_spend(heap->pages, 1))
+			break;
 		if (callbacks->plain)
 			return pair;
 		if (ctask_items_of(heap, pair, &items) || ctask_items_get(heap, &items, 0, &found))
@@ -353,7 +357,9 @@ static int add_getters(struct ctask_walk *walk, uint64_t queue, struct list *fut
 	if (ctask_attr(&walk->heap, queue, "_getters", &deque) ||
 	    ctask_deque_items(&walk->heap, deque, getters, GETTERS_MAX, &count))
 		return 0;
-	for (uint64_t i = 0; !ret && i < count && i < GETTERS_MAX; i++)
+	if (count > GETTERS_MAX)
+		return -E2BIG;
+	for (uint64_t i = 0; !ret && i < count; i++)
 		ret = list_add(futures, getters[i]);
 	return ret;
 }
@@ -373,6 +379,9 @@ static int follow(struct ctask_walk *walk, struct list *futures, struct list *ta
 			ret = -E2BIG;
 			break;
 		}
+		ret = ctask_pages_spend(walk->heap.pages, 1);
+		if (ret)
+			break;
 		if (!futures->at[i] || ctask_table_get(&seen, futures->at[i], 0))
 			continue;
 		ret = ctask_table_put(&seen, futures->at[i], 1);
@@ -426,6 +435,10 @@ static int waiters_of_future(struct ctask_walk *walk, uint64_t future, bool queu
 static int add_edge(struct ctask_walk *walk, uint64_t waiter, uint32_t awaited,
 		    enum ctask_edge_kind kind)
 {
+	int ret = ctask_pages_spend(walk->heap.pages, EDGE_STEPS);
+
+	if (ret)
+		return ret;
 	if (walk->edge_count == walk->edge_room) {
 		uint32_t room = walk->edge_room + walk->edge_room / 2 + 64;
 		struct ctask_raw_edge *moved = realloc(walk->edges, room * sizeof(*moved));
@@ -447,6 +460,8 @@ static int follow_target(struct ctask_walk *walk, const struct target *target,
 	uint32_t first;
 	int ret;
 
+	if (!target->obj)
+		return 0;
 	if (target->lead == TO_SELF || target->lead == TO_TASK)
 		return add_edge(walk, target->obj, awaited, target->kind);
 	ret = waiters_of_future(walk, target->obj, target->lead == TO_QUEUE, &first);

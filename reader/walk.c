@@ -8,7 +8,7 @@
 
 enum {
 	INTERPS_MAX = 1 << 16,
-	THREADS_MAX = 1 << 20,
+	THREADS_MAX = 1 << 17, /* of all interpreters together */
 };
 
 void ctask_walk_init(struct ctask_walk *walk, struct ctask_pages *pages,
@@ -129,8 +129,13 @@ static int read_threads(struct ctask_walk *walk, uint64_t interp)
 	int ret;
 
 	ret = ctask_heap_u64(&walk->heap, interp + l->interp_threads_head, &tstate);
-	for (int i = 0; !ret && tstate && i < THREADS_MAX; i++) {
-		ret = add_thread(walk, tstate);
+	while (!ret && tstate) {
+		if (walk->thread_count >= THREADS_MAX)
+			return ctask_snapshot_add_problem(
+				walk->snap, 0, "Python has more threads than ctask follows");
+		ret = ctask_pages_spend(walk->heap.pages, 1 + walk->id_count / 8);
+		if (!ret)
+			ret = add_thread(walk, tstate);
 		if (!ret)
 			ret = ctask_heap_u64(&walk->heap, tstate + l->tstate_next, &tstate);
 	}
@@ -215,6 +220,10 @@ static int walk_interpreters(struct ctask_walk *walk)
 			     &interp);
 	for (int i = 0; !ret && interp && i < INTERPS_MAX; i++) {
 		uint32_t first = walk->thread_count;
+
+		ret = ctask_pages_spend(walk->heap.pages, 1);
+		if (ret)
+			break;
 
 		ret = ctask_heap_u64(&walk->heap, interp + l->interp_id, &id);
 		if (ret)
