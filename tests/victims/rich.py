@@ -1233,10 +1233,10 @@ async def cancellations():
         return 1
 
     for _ in range(3):
-        task = asyncio.get_running_loop().create_task(quick(), name="done")
+        task = asyncio.get_running_loop().create_task(quick())
         KEEP.append(task)
         await task
-    task = asyncio.get_running_loop().create_task(asyncio.sleep(LONG), name="cancelled")
+    task = asyncio.get_running_loop().create_task(asyncio.sleep(LONG))
     KEEP.append(task)
     await cancel(task)
 
