@@ -288,6 +288,9 @@ def main():
     parser.add_argument("--measure", default=os.path.join(ROOT, "build/release/tests/bench/measure"))
     parser.add_argument("--python", default=sys.executable, help="of the victims where there is no forky")
     options = parser.parse_args()
+    for program in (options.ctaskctl, options.measure):
+        if not os.access(program, os.X_OK):
+            parser.error("no %s: cmake --preset release && cmake --build --preset release" % program)
     options.in_suite = bool(os.environ.get("CTASK_BENCH_IN_SUITE")) and not options.smoke
     rows = options.only.split(",")
     if not set(rows) <= set(ROWS):
