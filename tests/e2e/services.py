@@ -38,7 +38,7 @@ class Load:
         try:
             client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             while not self.stop:
-                client.request("GET", "/work")
+                client.request("GET", "/busy")
                 if b"done" not in client.getresponse().read():
                     raise Failed("a wrong answer")
                 self.done += 1

@@ -2,7 +2,7 @@
 
     service.py --aiohttp|--fastapi
 
-Says `null`, then `ready`, then its port. GET /work takes a few milliseconds and
+Says `null`, then `ready`, then its port. GET /busy takes a few milliseconds and
 some tasks; /hold never answers; /truth tells of all tasks. In the background
 stands a small tree whose names begin with `stable`.
 """
@@ -74,7 +74,7 @@ def run_aiohttp():
 
     app = web.Application()
     app.on_startup.append(started)
-    app.router.add_get("/work", get_work)
+    app.router.add_get("/busy", get_work)
     app.router.add_get("/hold", get_hold)
     app.router.add_get("/truth", get_truth)
     web.run_app(app, sock=listener, print=None)
@@ -93,7 +93,7 @@ def run_fastapi():
 
     app = fastapi.FastAPI(lifespan=lifespan)
 
-    @app.get("/work")
+    @app.get("/busy")
     async def get_work():
         return await work()
 
