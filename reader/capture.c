@@ -38,7 +38,8 @@ struct capture {
 	struct ctask_thread_ids *ids;
 
 	bool walk_ready;
-	int64_t start_ns; /* when we began */
+	uint64_t start_ticks; /* of the process: with its id, the process itself */
+	int64_t start_ns;     /* when we began */
 	int64_t paused_ns;
 	int64_t instant_us, instant_ns; /* of the picture: since the epoch; CLOCK_MONOTONIC */
 };
@@ -272,7 +273,15 @@ static int find_python(struct capture *c, bool quick)
 	};
 	ret = ctask_python_find(&c->pages, &images, &c->python, c->err);
 	ctask_mappings_free(maps, count);
-	return c->pages.error ? explain(c, c->pages.error) : ret;
+	if (c->pages.error)
+		return explain(c, c->pages.error);
+	if (ret && c->err) {
+		struct ctask_error why = *c->err;
+
+		return ctask_fail_at(c->err, why.code, why.addr, "process %d: %s", (int)c->pid,
+				     why.text);
+	}
+	return ret;
 }
 
 static int init(struct capture *c, bool quick)
@@ -282,6 +291,7 @@ static int init(struct capture *c, bool quick)
 
 	if (ret)
 		return ret;
+	c->start_ticks = ctask_process_start(c->pid);
 	c->snap = ctask_snapshot_create();
 	c->quiet = ctask_quiet_create(c->pid);
 	if (!c->snap || !c->quiet)
@@ -318,10 +328,13 @@ int ctask_capture_process(pid_t pid, const struct ctask_capture_options *options
 		ret = take_picture(&c);
 	if (!ret && !c.walk.has_asyncio)
 		ret = ctask_fail(err, ENOTSUP,
-				 "process %d is CPython %s, but has not loaded asyncio", (int)pid,
+				 "process %d runs CPython %s, but has not loaded asyncio", (int)pid,
 				 c.python.version);
 	if (!ret && ctask_process_describe(pid, c.snap->texts, &c.snap->process))
 		ret = explain(&c, -ENOMEM);
+	/* An id may have found a new owner since we began; what was read is then of neither. */
+	if (!ret && ctask_process_start(pid) != c.start_ticks)
+		ret = explain(&c, -EOWNERDEAD);
 	if (!ret) {
 		c.snap->source = CTASK_SOURCE_MEMORY;
 		c.snap->capture.captured_at_us = c.instant_us;
@@ -388,7 +401,8 @@ static int describe_core(struct capture *c, const struct ctask_core *core)
 }
 
 /* No Python was found: perhaps for want of a file that the core relies on. */
-static int explain_core(struct capture *c, const struct ctask_core *core, int error)
+static int explain_core(struct capture *c, const struct ctask_core *core, const char *path,
+			int error)
 {
 	for (uint32_t i = 0; error == -ENOTSUP && i < core->map_count; i++) {
 		const struct ctask_mapping *map = &core->maps[i];
@@ -399,6 +413,12 @@ static int explain_core(struct capture *c, const struct ctask_core *core, int er
 				c->err, ENOTSUP,
 				"the core file relies on '%s', which cannot be opened here%s",
 				map->path, is_exe ? ": give it with --exe FILE" : "");
+	}
+	if (c->err) {
+		struct ctask_error why = *c->err;
+
+		return ctask_fail(c->err, why.code, "the process of core file '%s' %s", path,
+				  why.text);
 	}
 	return error;
 }
@@ -413,7 +433,7 @@ static int capture_core(struct capture *c, const struct ctask_core *core, const 
 		return ctask_fail(c->err, ENOMEM, "out of memory");
 	ret = ctask_python_find(&c->pages, &images, &c->python, c->err);
 	if (ret)
-		return explain_core(c, core, ret);
+		return explain_core(c, core, path, ret);
 	ctask_walk_init(&c->walk, &c->pages, &c->python, c->snap);
 	c->walk_ready = true;
 	ret = ctask_walk_run(&c->walk);

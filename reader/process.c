@@ -61,6 +61,13 @@ static bool read_stat(pid_t pid, struct stat_fields *ret)
 				&ret->state, &ret->flags, &ret->start_ticks) == 3;
 }
 
+uint64_t ctask_process_start(pid_t pid)
+{
+	struct stat_fields stat;
+
+	return read_stat(pid, &stat) ? stat.start_ticks : 0;
+}
+
 int ctask_process_check(pid_t pid, struct ctask_error *err)
 {
 	struct stat_fields stat;

@@ -48,7 +48,7 @@ static int refuse_version(uint32_t hexversion, struct ctask_error *err)
 	char text[32];
 
 	ctask_python_version_text(hexversion, text);
-	return ctask_fail(err, ENOTSUP, "CPython %s is there; " READS, text);
+	return ctask_fail(err, ENOTSUP, "runs CPython %s; " READS, text);
 }
 
 /* The version that the row of @p minor shows, if it shows that minor. */
@@ -76,8 +76,7 @@ static int from_debug_offsets(struct ctask_pages *pages, uint64_t runtime, const
 		return refuse_version(version, err);
 	if (head[2]) {
 		ctask_python_version_text(version, ret->version);
-		return ctask_fail(err, ENOTSUP,
-				  "CPython %s is there, a free-threaded build; " READS,
+		return ctask_fail(err, ENOTSUP, "runs CPython %s, a free-threaded build; " READS,
 				  ret->version);
 	}
 	ret->layout = *row;
@@ -91,10 +90,11 @@ static int from_debug_offsets(struct ctask_pages *pages, uint64_t runtime, const
 		return code;
 	if (read_hexversion(pages, runtime, &ret->layout, &seen) || seen != version) {
 		ctask_python_version_text(version, ret->version);
-		return ctask_fail(err, ENOTSUP,
-				  "CPython %s is there, but not laid out as that version is (or it "
-				  "is just starting or ending)",
-				  ret->version);
+		return ctask_fail(
+			err, ENOTSUP,
+			"runs CPython %s, but that is not laid out as it should be (or it is "
+			"just starting or ending)",
+			ret->version);
 	}
 	ret->hexversion = version;
 	return 0;
@@ -127,9 +127,8 @@ static int look_at_runtime(struct ctask_pages *pages, uint64_t base, uint64_t ru
 		return 0;
 	}
 	if (!ctask_pages_read(pages, runtime + 32, &interp, 8) && !interp)
-		return ctask_fail(err, ENOTSUP,
-				  "a CPython is there that is just starting or ending");
-	return ctask_fail(err, ENOTSUP, "a CPython of unknown version is there; " READS);
+		return ctask_fail(err, ENOTSUP, "runs a CPython that is just starting or ending");
+	return ctask_fail(err, ENOTSUP, "runs a CPython of unknown version; " READS);
 }
 
 static int find_runtime_in_file(const struct ctask_images *images, const struct ctask_mapping *map,
@@ -162,14 +161,13 @@ static int refuse_by_name(const struct ctask_images *images, struct ctask_error 
 
 		for (size_t n = 0; n < ARRAY_SIZE(known_names); n++)
 			if (strstr(file, known_names[n].part))
-				return ctask_fail(err, ENOTSUP, "%s is there; " READS,
+				return ctask_fail(err, ENOTSUP, "runs %s; " READS,
 						  known_names[n].name);
 		python = strstr(file, "python");
 		if (python && sscanf(python, "python%u.%u", &major, &minor) == 2)
-			return ctask_fail(err, ENOTSUP, "CPython %u.%u is there; " READS, major,
-					  minor);
+			return ctask_fail(err, ENOTSUP, "runs CPython %u.%u; " READS, major, minor);
 	}
-	return ctask_fail(err, ENOTSUP, "no Python is there that ctask knows; " READS);
+	return ctask_fail(err, ENOTSUP, "runs no Python that ctask knows; " READS);
 }
 
 int ctask_python_find(struct ctask_pages *pages, const struct ctask_images *images,

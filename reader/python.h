@@ -28,7 +28,8 @@ struct ctask_images {
  * Find the CPython of a target. Its layout comes from its own tables where it
  * has them, else from the table's row, and is checked: sys.hexversion, read
  * with it, must be that version. -ENOTSUP, with the name of what is there,
- * when it is no CPython that ctask reads.
+ * when it is no CPython that ctask reads; the text of errors is a predicate
+ * ("runs PyPy; …"), before which the caller names the target.
  */
 int ctask_python_find(struct ctask_pages *pages, const struct ctask_images *images,
 		      struct ctask_python *ret_python, struct ctask_error *err);
