@@ -278,7 +278,7 @@ static int find_python(struct capture *c, bool quick)
 	if (ret && c->err) {
 		struct ctask_error why = *c->err;
 
-		return ctask_fail_at(c->err, why.code, why.addr, "process %d: %s", (int)c->pid,
+		return ctask_fail_at(c->err, why.code, why.addr, "process %d %s", (int)c->pid,
 				     why.text);
 	}
 	return ret;
