@@ -206,5 +206,5 @@ bool ctask_snapshot_complete(const struct ctask_snapshot *snap)
 
 const uint32_t *ctask_task_stack(const struct ctask_snapshot *snap, const struct ctask_task *task)
 {
-	return snap->stack_frames + task->stack_first;
+	return snap->stack_frames ? snap->stack_frames + task->stack_first : NULL;
 }

@@ -14,11 +14,13 @@
 #include <zlib.h>
 
 #include "model/cleanup.h"
+#include "reader/elf.h"
+#include "reader/table.h"
 
 enum {
 	FILES_MAX = 1 << 16, /* mappings that NT_FILE may name */
 	SEGMENTS_MAX = 1 << 20,
-	PATH_MAX_BYTES = 4096,
+	NOTES_MAX = 1 << 28, /* bytes of all notes: 64 Ki paths of 4 KiB */
 };
 
 /* A run of memory that stands in a file: the core itself, or one that was mapped. */
@@ -111,7 +113,7 @@ static int file_fd(struct core_memory *self, struct mapped_file *file)
 	if (file->opened)
 		return file->fd;
 	file->opened = true;
-	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	file->fd = ctask_open_regular(file->path, NULL);
 	if (file->fd >= 0 && !is_same_file(self, file)) {
 		close(file->fd);
 		file->fd = -1;
@@ -157,13 +159,16 @@ static const struct ctask_memory_ops core_ops = {
 /* --- opening --- */
 
 /* A gzip file is unpacked into memory that has no name: cores are read here and there. */
-static int unpack(const char *path, int *ret_fd, struct ctask_error *err)
+static int unpack(const char *path, int from, int *ret_fd, struct ctask_error *err)
 {
 	auto_fd fd = memfd_create("core", MFD_CLOEXEC);
-	gzFile packed = gzopen(path, "rbe");
+	auto_fd own = fcntl(from, F_DUPFD_CLOEXEC, 0);
+	gzFile packed = own < 0 ? NULL : gzdopen(own, "rb");
 	char bytes[65536];
 	int got, zerr = Z_OK;
 
+	if (packed)
+		(void)steal_fd(&own); /* gzclose() closes it */
 	if (fd < 0 || !packed) {
 		if (packed)
 			gzclose(packed);
@@ -185,16 +190,16 @@ static int unpack(const char *path, int *ret_fd, struct ctask_error *err)
 
 static int open_core(const char *path, int *ret_fd, struct stat *ret_stat, struct ctask_error *err)
 {
-	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_fd fd = ctask_open_regular(path, ret_stat);
 	uint8_t magic[4] = { 0 };
 
-	if (fd < 0 || fstat(fd, ret_stat))
-		return ctask_fail(err, errno, "'%s' cannot be opened: %s", path, strerror(errno));
-	if (!S_ISREG(ret_stat->st_mode))
+	if (fd == -ENOEXEC)
 		return ctask_fail(err, ENOEXEC, "'%s' is no file", path);
+	if (fd < 0)
+		return ctask_fail(err, -fd, "'%s' cannot be opened: %s", path, strerror(-fd));
 	if (pread(fd, magic, sizeof(magic), 0) == sizeof(magic)) {
 		if (magic[0] == 0x1f && magic[1] == 0x8b)
-			return unpack(path, ret_fd, err);
+			return unpack(path, fd, ret_fd, err);
 		if (!memcmp(magic, "\x28\xb5\x2f\xfd", 4))
 			return ctask_fail(err, ENOEXEC,
 					  "'%s' is compressed: unpack it first (zstd -d)", path);
@@ -241,24 +246,39 @@ static int read_loads(struct core_memory *self, Elf *elf, uint64_t file_bytes, c
 	return 0;
 }
 
-/* Number of the file of this path, added if it is new; -1 when out of memory. */
-static int file_number(struct core_memory *self, const char *path)
+/*
+ * Number of the file of this path, added if it is new; -1 when out of memory. Two
+ * paths of one hash make one file twice, which does no harm.
+ */
+static int file_number(struct core_memory *self, struct ctask_table *by_hash, const char *path)
 {
+	uint64_t hash = 0xcbf29ce484222325ull; /* FNV-1a */
 	struct mapped_file *moved;
+	uint32_t known;
 
-	for (size_t i = self->file_count; i-- > 0;)
-		if (!strcmp(self->files[i].path, path))
-			return (int)i;
+	for (const char *c = path; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 0x100000001b3ull;
+	hash |= 1; /* a key is not 0 */
+
+	known = ctask_table_get(by_hash, hash, UINT32_MAX);
+	if (known != UINT32_MAX && !strcmp(self->files[known].path, path))
+		return (int)known;
 	moved = realloc(self->files, (self->file_count + 1) * sizeof(*moved));
 	if (!moved)
 		return -1;
 	self->files = moved;
 	moved[self->file_count] = (struct mapped_file){ .path = strdup(path), .fd = -1 };
-	return moved[self->file_count].path ? (int)self->file_count++ : -1;
+	if (!moved[self->file_count].path ||
+	    ctask_table_put(by_hash, hash, (uint32_t)self->file_count)) {
+		free(moved[self->file_count].path);
+		return -1;
+	}
+	return (int)self->file_count++;
 }
 
 /* NT_FILE: count, page size, count times (start, end, offset in pages), then the paths. */
-static int read_files(struct core_memory *self, const uint8_t *desc, size_t len)
+static int read_files(struct core_memory *self, const uint8_t *desc, size_t len,
+		      struct ctask_table *by_hash)
 {
 	uint64_t head[2], row[3];
 	size_t at;
@@ -281,7 +301,7 @@ static int read_files(struct core_memory *self, const uint8_t *desc, size_t len)
 			return -ENOEXEC;
 		at += path_len + 1;
 		memcpy(row, desc + sizeof(head) + i * sizeof(row), sizeof(row));
-		file = file_number(self, path);
+		file = file_number(self, by_hash, path);
 		if (file < 0)
 			return -ENOMEM;
 		if (row[1] <= row[0])
@@ -306,14 +326,18 @@ struct notes {
 static int read_note(struct core_memory *self, const GElf_Nhdr *note, const uint8_t *desc,
 		     struct ctask_core *core, struct notes *notes)
 {
+	struct ctask_table by_hash = { 0 };
 	struct elf_prpsinfo info;
+	int ret;
 
 	switch (note->n_type) {
 	case NT_FILE:
 		if (notes->has_files)
 			return 0;
 		notes->has_files = true;
-		return read_files(self, desc, note->n_descsz);
+		ret = read_files(self, desc, note->n_descsz, &by_hash);
+		ctask_table_fini(&by_hash);
+		return ret;
 	case NT_PRPSINFO:
 		if (note->n_descsz < sizeof(info))
 			return 0;
@@ -342,6 +366,7 @@ static int read_notes(struct core_memory *self, Elf *elf, struct ctask_core *cor
 		      struct notes *notes)
 {
 	size_t count = 0;
+	uint64_t notes_bytes = 0;
 	int ret = 0;
 
 	if (elf_getphdrnum(elf, &count))
@@ -354,6 +379,9 @@ static int read_notes(struct core_memory *self, Elf *elf, struct ctask_core *cor
 
 		if (!gelf_getphdr(elf, (int)i, &phdr) || phdr.p_type != PT_NOTE)
 			continue;
+		if (phdr.p_filesz > NOTES_MAX - notes_bytes)
+			return -ENOEXEC;
+		notes_bytes += phdr.p_filesz;
 		data = elf_getdata_rawchunk(elf, (int64_t)phdr.p_offset, phdr.p_filesz, ELF_T_NHDR);
 		while (data && !ret && (at = gelf_getnote(data, at, &note, &name, &desc)) > 0)
 			if (note.n_namesz >= 5 && !memcmp((char *)data->d_buf + name, "CORE", 5))
@@ -408,6 +436,16 @@ static int list_maps(const struct core_memory *self, const struct piece *main_pi
 	return 0;
 }
 
+/* A core, but of 32 bits or with the bytes the other way round. */
+static bool is_foreign(int fd)
+{
+	uint8_t head[EI_NIDENT + 2];
+
+	return pread(fd, head, sizeof(head), 0) == sizeof(head) && !memcmp(head, ELFMAG, SELFMAG) &&
+	       (head[EI_CLASS] != ELFCLASS64 || head[EI_DATA] != ELFDATA2LSB) &&
+	       (head[EI_NIDENT] | head[EI_NIDENT + 1]) == ET_CORE;
+}
+
 static int read_core(struct core_memory *self, const char *path, const char *exe, uint64_t bytes,
 		     struct ctask_core *core, struct ctask_error *err)
 {
@@ -417,13 +455,17 @@ static int read_core(struct core_memory *self, const char *path, const char *exe
 	GElf_Ehdr ehdr;
 	int ret;
 
-	if (elf_version(EV_CURRENT) != EV_NONE)
+	if (is_foreign(self->fd))
+		return ctask_fail(err, ENOEXEC,
+				  "'%s' is a core file of another machine: ctask reads x86-64",
+				  path);
+	if (elf_version(EV_CURRENT) != EV_NONE && ctask_elf_is_modest(self->fd))
 		elf = elf_begin(self->fd, ELF_C_READ, NULL);
 	if (!elf || !gelf_getehdr(elf, &ehdr) || ehdr.e_type != ET_CORE) {
 		elf_end(elf);
 		return ctask_fail(err, ENOEXEC, "'%s' is no core file", path);
 	}
-	if (ehdr.e_machine != EM_X86_64 || ehdr.e_ident[EI_CLASS] != ELFCLASS64) {
+	if (ehdr.e_machine != EM_X86_64) {
 		elf_end(elf);
 		return ctask_fail(err, ENOEXEC,
 				  "'%s' is a core file of another machine: ctask reads x86-64",

@@ -8,12 +8,14 @@
 #include <libelf.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	HEADERS_MAX = 128, /* program headers of one file */
 	DYNAMIC_MAX = 512, /* entries of PT_DYNAMIC */
 	CHAIN_STEPS_MAX = 1 << 16,
 	BUCKETS_MAX = 1 << 24,
+	SECTION_MAX = 1 << 28, /* bytes of a symbol or string table in a file */
 };
 
 /* An image's dynamic part, as addresses in the target. */
@@ -191,19 +193,38 @@ int ctask_elf_exported(struct ctask_pages *pages, uint64_t base, const char *nam
 
 /* --- files --- */
 
+bool ctask_elf_is_modest(int fd)
+{
+	Elf64_Ehdr ehdr;
+
+	return pread(fd, &ehdr, sizeof(ehdr), 0) == sizeof(ehdr) &&
+	       !memcmp(ehdr.e_ident, ELFMAG, SELFMAG) && ehdr.e_ident[EI_CLASS] == ELFCLASS64 &&
+	       ehdr.e_ident[EI_DATA] == ELFDATA2LSB && (ehdr.e_shnum || !ehdr.e_shoff);
+}
+
+/* libelf brings a section into memory whole: not one that is absurdly large. */
+static Elf_Data *section_data(Elf_Scn *scn)
+{
+	GElf_Shdr shdr;
+
+	return scn && gelf_getshdr(scn, &shdr) && shdr.sh_size <= SECTION_MAX
+		       ? elf_getdata(scn, NULL)
+		       : NULL;
+}
+
 static uint64_t symbol_in_section(Elf *elf, Elf_Scn *scn, const GElf_Shdr *shdr, const char *name)
 {
-	Elf_Data *data = elf_getdata(scn, NULL);
-	size_t count = shdr->sh_entsize ? shdr->sh_size / shdr->sh_entsize : 0;
+	Elf_Data *data = section_data(scn);
+	Elf_Data *names = section_data(elf_getscn(elf, shdr->sh_link));
+	size_t count = data ? data->d_size / sizeof(Elf64_Sym) : 0, len = strlen(name) + 1;
 
-	for (size_t i = 0; data && i < count; i++) {
-		const char *symbol;
+	for (size_t i = 0; names && names->d_buf && i < count; i++) {
 		GElf_Sym sym;
 
 		if (!gelf_getsym(data, (int)i, &sym) || sym.st_shndx == SHN_UNDEF)
 			continue;
-		symbol = elf_strptr(elf, shdr->sh_link, sym.st_name);
-		if (symbol && !strcmp(symbol, name))
+		if (len <= names->d_size && sym.st_name <= names->d_size - len &&
+		    !memcmp((const char *)names->d_buf + sym.st_name, name, len))
 			return sym.st_value;
 	}
 	return 0;
@@ -215,7 +236,7 @@ static uint64_t search_sections(Elf *elf, const char *symbol, const char *sectio
 	Elf_Scn *scn = NULL;
 	uint64_t found = 0;
 
-	if (elf_getshdrstrndx(elf, &names))
+	if (elf_getshdrstrndx(elf, &names) || !section_data(elf_getscn(elf, names)))
 		return 0;
 	while (!found && (scn = elf_nextscn(elf, scn))) {
 		const char *name;
@@ -253,7 +274,7 @@ int ctask_elf_in_file(int fd, uint64_t base, const char *symbol, const char *sec
 	uint64_t found = 0;
 	Elf *elf;
 
-	if (elf_version(EV_CURRENT) == EV_NONE)
+	if (elf_version(EV_CURRENT) == EV_NONE || !ctask_elf_is_modest(fd))
 		return -ENOEXEC;
 	elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (elf && elf_kind(elf) == ELF_K_ELF)

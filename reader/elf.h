@@ -2,6 +2,7 @@
 #ifndef CTASK_READER_ELF_H
 #define CTASK_READER_ELF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "model/error.h"
@@ -23,5 +24,12 @@ int ctask_elf_exported(struct ctask_pages *pages, uint64_t base, const char *nam
  */
 int ctask_elf_in_file(int fd, uint64_t base, const char *symbol, const char *section,
 		      uint64_t *ret_addr);
+
+/**
+ * True when @p fd begins as a 64-bit little-endian ELF file whose number of
+ * sections stands in its head. libelf allocates for each; the extended count
+ * is bounded only by the size of the file, and a file with holes has any.
+ */
+bool ctask_elf_is_modest(int fd);
 
 #endif

@@ -373,6 +373,26 @@ void ctask_mappings_free(struct ctask_mapping *maps, uint32_t count)
 	free(maps);
 }
 
+int ctask_open_regular(const char *path, struct stat *ret_stat)
+{
+	auto_fd place = open(path, O_PATH | O_CLOEXEC);
+	char link[PATH_BYTES];
+	struct stat st;
+	int fd;
+
+	if (place < 0 || fstat(place, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -ENOEXEC;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", place);
+	fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (ret_stat)
+		*ret_stat = st;
+	return fd;
+}
+
 int ctask_mapping_open(pid_t pid, const struct ctask_mapping *map)
 {
 	char path[4096 + PATH_BYTES];
@@ -380,7 +400,6 @@ int ctask_mapping_open(pid_t pid, const struct ctask_mapping *map)
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
 		struct stat st;
-		auto_fd fd = -1;
 
 		if (i == 0)
 			snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
@@ -388,8 +407,9 @@ int ctask_mapping_open(pid_t pid, const struct ctask_mapping *map)
 		else
 			snprintf(path, sizeof(path), "/proc/%d/%s%s", (int)pid, ways[i],
 				 i == 1 ? "" : map->path);
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		auto_fd fd = ctask_open_regular(path, &st);
+
+		if (fd < 0)
 			continue;
 		/* The link of a mapping leads to its file; the others may lead to another one. */
 		if (i == 0 || (st.st_ino == map->inode && (i == 1 || st.st_dev == map->device)))

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "model/error.h"
@@ -54,6 +55,14 @@ int ctask_process_mappings(pid_t pid, struct ctask_mapping **ret_maps, uint32_t 
 			   struct ctask_error *err);
 /** NULL is fine. */
 void ctask_mappings_free(struct ctask_mapping *maps, uint32_t count);
+
+/**
+ * Open @p path for reading if it is a regular file. Anything else, whatever a
+ * symbolic link leads to, is not so much as opened: that can do things (a tape
+ * winds, a watchdog starts) or block. Returns a descriptor or -errno;
+ * -ENOEXEC when it is no regular file. @p ret_stat may be NULL.
+ */
+int ctask_open_regular(const char *path, struct stat *ret_stat);
 
 /**
  * Open the file behind @p map for reading: through the kernel's own link where

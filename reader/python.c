@@ -135,7 +135,7 @@ static int find_runtime_in_file(const struct ctask_images *images, const struct 
 				uint64_t *ret_addr)
 {
 	auto_fd fd = images->pid ? ctask_mapping_open(images->pid, map)
-				 : open(map->path, O_RDONLY | O_CLOEXEC);
+				 : ctask_open_regular(map->path, NULL);
 
 	return fd < 0 ? -ENOENT
 		      : ctask_elf_in_file(fd, map->start, "_PyRuntime", ".PyRuntime", ret_addr);
