@@ -159,6 +159,7 @@ static int attr_or_zero(struct ctask_walk *walk, uint64_t obj, const char *name,
 		*ret = 0;
 		return 0;
 	}
+	walk->unsettled += err == -EAGAIN;
 	return err;
 }
 
@@ -292,6 +293,8 @@ static int read_coroutine(struct ctask_walk *walk, uint32_t index,
 		bad = ctask_chain_read(&walk->codes, &stacks, view->coro, chain);
 	if (bad == -ENOMEM)
 		return bad;
+	/* Between the end of its coroutine and its own; on the way onto a thread's stack. */
+	walk->unsettled += (view->coro && !bad && !chain->count && chain->done) || bad == -ENODATA;
 	ret = push_stack(walk);
 	if (!ret && bad)
 		ret = ctask_snapshot_add_problem(snap, view->addr, "%s", chain_problem(bad));
@@ -435,6 +438,7 @@ static int tell(struct ctask_walk *walk, int error, const char *what)
 {
 	if (!error || error == -ENOMEM || walk->heap.pages->error)
 		return error;
+	walk->unsettled += error == -EAGAIN;
 	return ctask_snapshot_add_problem(walk->snap, 0, "%s could not be read to its end", what);
 }
 

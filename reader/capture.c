@@ -18,7 +18,7 @@ enum {
 	/* How long a busy process is watched for a moment of rest before it is stopped. */
 	QUIET_BUDGET_US = 12 * 1000,
 	/* Short stops that only copy, before one in which the walk is done too. */
-	COPYING_STOPS = 3,
+	COPYING_STOPS = 5,
 	/* Copies of the running process, to learn from, before each of them. */
 	LEARNING_COPIES = 4,
 };
@@ -66,6 +66,18 @@ static void fini(struct capture *c)
 	ctask_quiet_destroy(c->quiet);
 	ctask_snapshot_destroy(c->snap);
 	free(c->ids);
+}
+
+static bool was_replaced(const struct capture *c)
+{
+	uint64_t start = ctask_process_start(c->pid);
+
+	return c->start_ticks && start && start != c->start_ticks;
+}
+
+static bool has_ended(const struct capture *c)
+{
+	return c->start_ticks && (was_replaced(c) || ctask_process_check(c->pid, NULL) == -ESRCH);
 }
 
 /* What an error of the pages means for the whole. */
@@ -224,15 +236,24 @@ static int learn_pages(struct capture *c)
 	return ret ? explain(c, ret) : 0;
 }
 
+/*
+ * Several short stops rather than a long one. A copy that lacks a page is of no
+ * use; one that shows something half done (a table that is being moved, a
+ * task between its coroutine's end and its own) is kept only when the next
+ * ones show no better.
+ */
 static int stop_until_true(struct capture *c, bool *ret_true)
 {
+	bool whole = false;
 	int ret = 0;
 
 	*ret_true = false;
 	for (int i = 0; !ret && !*ret_true && i < COPYING_STOPS; i++) {
-		ret = learn_pages(c);
+		if (!whole)
+			ret = learn_pages(c);
 		if (!ret)
-			ret = stop_and_copy(c, false, ret_true);
+			ret = stop_and_copy(c, false, &whole);
+		*ret_true = whole && (!c->walk.unsettled || i + 1 == COPYING_STOPS);
 	}
 	if (!ret && !*ret_true)
 		ret = stop_and_copy(c, true, ret_true);
@@ -307,6 +328,8 @@ static int init(struct capture *c, bool quick)
 		ret = ctask_process_threads(c->pid, &c->ids, &id_count, c->err);
 	if (ret)
 		return ret;
+	if (ctask_process_describe(c->pid, c->snap->texts, &c->snap->process))
+		return explain(c, -ENOMEM);
 	ctask_walk_init(&c->walk, &c->pages, &c->python, c->snap);
 	c->walk_ready = true;
 	c->walk.ids = c->ids;
@@ -330,10 +353,12 @@ int ctask_capture_process(pid_t pid, const struct ctask_capture_options *options
 		ret = ctask_fail(err, ENOTSUP,
 				 "process %d runs CPython %s, but has not loaded asyncio", (int)pid,
 				 c.python.version);
-	if (!ret && ctask_process_describe(pid, c.snap->texts, &c.snap->process))
-		ret = explain(&c, -ENOMEM);
-	/* An id may have found a new owner since we began; what was read is then of neither. */
-	if (!ret && ctask_process_start(pid) != c.start_ticks)
+	/*
+	 * What failed on a process that was ending failed for that reason, whatever
+	 * it looked like. A picture that was taken before its end is a good one,
+	 * unless the id has found a new owner: who knows whose it is.
+	 */
+	if (ret && ret != -ENOMEM ? has_ended(&c) : was_replaced(&c))
 		ret = explain(&c, -EOWNERDEAD);
 	if (!ret) {
 		c.snap->source = CTASK_SOURCE_MEMORY;

@@ -6,7 +6,11 @@
 #include "model/cleanup.h"
 #include "reader/object.h"
 
-enum { OB_SIZE = 16 };
+enum {
+	OB_SIZE = 16,
+	MA_USED = 16,		  /* PyDictObject.ma_used, in every version */
+	SET_USED_BEFORE_MASK = 8, /* PySetObject: fill, used, mask, in every version */
+};
 
 /*
  * Largest container that is believed: 2^28 entries. It bounds sums of offsets;
@@ -80,13 +84,14 @@ static int read_keys(struct ctask_heap *heap, uint64_t keys, struct keys_head *r
 int ctask_dict_iter(struct ctask_heap *heap, uint64_t dict, struct ctask_iter *iter)
 {
 	const struct ctask_layout *l = &heap->layout;
-	uint64_t keys, values;
+	uint64_t keys, values, used;
 	struct keys_head head;
 	int ret;
 
 	if (ctask_kind_of(heap, dict) != CTASK_KIND_DICT)
 		return -EPROTO;
-	if (ctask_heap_u64(heap, dict + l->dict_keys, &keys) ||
+	if (ctask_heap_u64(heap, dict + MA_USED, &used) ||
+	    ctask_heap_u64(heap, dict + l->dict_keys, &keys) ||
 	    ctask_heap_u64(heap, dict + l->dict_values, &values))
 		return -EFAULT;
 	ret = read_keys(heap, keys, &head);
@@ -96,6 +101,7 @@ int ctask_dict_iter(struct ctask_heap *heap, uint64_t dict, struct ctask_iter *i
 		.heap = heap,
 		.at = head.entries,
 		.left = head.count,
+		.live = used,
 		.values = values ? values + l->values_values : 0,
 		.entry_bytes = head.general ? 24 : 16,
 		.key_offset = head.general ? 8 : 0,
@@ -106,11 +112,12 @@ int ctask_dict_iter(struct ctask_heap *heap, uint64_t dict, struct ctask_iter *i
 
 int ctask_set_iter(struct ctask_heap *heap, uint64_t set, struct ctask_iter *iter)
 {
-	uint64_t mask, table;
+	uint64_t mask, table, used;
 
 	if (ctask_kind_of(heap, set) != CTASK_KIND_SET)
 		return -EPROTO;
 	if (ctask_heap_u64(heap, set + heap->layout.set_mask, &mask) ||
+	    ctask_heap_u64(heap, set + heap->layout.set_mask - SET_USED_BEFORE_MASK, &used) ||
 	    ctask_heap_u64(heap, set + heap->layout.set_table, &table))
 		return -EFAULT;
 	if (mask >= ENTRIES_MAX || (mask & (mask + 1)))
@@ -119,6 +126,7 @@ int ctask_set_iter(struct ctask_heap *heap, uint64_t set, struct ctask_iter *ite
 		.heap = heap,
 		.at = table,
 		.left = mask + 1,
+		.live = used,
 		.entry_bytes = 16, /* key, hash */
 		.is_set = true,
 	};
@@ -154,11 +162,14 @@ bool ctask_iter_next(struct ctask_iter *iter, uint64_t *ret_key, uint64_t *ret_v
 			if (!key || !value)
 				continue;
 		}
+		iter->live--;
 		*ret_key = key;
 		if (ret_value)
 			*ret_value = value;
 		return true;
 	}
+	if (iter->live)
+		iter->error = -EAGAIN;
 	return false;
 }
 

@@ -285,8 +285,10 @@ static int follow(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 		ret = ctask_gen_read(codes, gen, kind, &state, &frame, obj);
 		if (ret)
 			return ret;
-		if (state == CTASK_GEN_DONE)
+		if (state == CTASK_GEN_DONE) {
+			chain->done |= chain->count == 0;
 			return 0;
+		}
 		if (chain->count == 0 && state == CTASK_GEN_EXECUTING) {
 			chain->executing = true;
 			return read_executing(codes, stacks, &frame, gen, chain);
@@ -316,6 +318,7 @@ int ctask_chain_read(struct ctask_codes *codes, const struct ctask_stacks *stack
 	chain->count = 0;
 	chain->executing = false;
 	chain->created = false;
+	chain->done = false;
 	chain->end = 0;
 	while (obj) {
 		int ret = ctask_pages_spend(codes->heap->pages, 1);

@@ -49,6 +49,7 @@ struct ctask_chain {
 	uint32_t count, room;
 	bool executing; /* the outermost coroutine is running now */
 	bool created;	/* the outermost coroutine has not started */
+	bool done;	/* the outermost coroutine has ended */
 	uint64_t end;	/* what the innermost awaits and is no coroutine: a future, or 0 */
 };
 

@@ -122,6 +122,7 @@ struct ctask_iter {
 	struct ctask_heap *heap;
 	uint64_t at, left; /* next entry, entries still to look at */
 	uint64_t values;   /* of a split dict, else 0 */
+	uint64_t live;	   /* entries that the container says it has and that were not met yet */
 	uint32_t entry_bytes, key_offset, value_offset;
 	bool is_set;
 	int error;
@@ -129,7 +130,11 @@ struct ctask_iter {
 
 int ctask_dict_iter(struct ctask_heap *heap, uint64_t dict, struct ctask_iter *iter);
 int ctask_set_iter(struct ctask_heap *heap, uint64_t set, struct ctask_iter *iter);
-/** The next entry; false at the end or when iter->error is set. @p ret_value may be NULL. */
+/**
+ * The next entry; false at the end or when iter->error is set. @p ret_value may
+ * be NULL. -EAGAIN: the container has not as many entries as it says, because
+ * the target was stopped while it moves them to a larger table.
+ */
 bool ctask_iter_next(struct ctask_iter *iter, uint64_t *ret_key, uint64_t *ret_value);
 
 /** The value under the str key @p ascii of a dict. -ENOENT when there is none. */

@@ -13,11 +13,15 @@
 
 #include "model/cleanup.h"
 
+/* How long to wait at the end for threads that are slow to stop, or to die. */
+enum { PATIENCE_NS = 20 * 1000 * 1000 };
+
 struct held {
 	int tid;
 	int signal;   /* arrived while we held it: hand it on */
 	bool stopped; /* seen standing still */
 	bool gone;
+	bool killed; /* while it stood still */
 };
 
 /* How long to wait for the first thread to stand: nobody is held yet, the machine is just busy. */
@@ -56,6 +60,21 @@ static int who_traces(pid_t tid)
 	return tracer;
 }
 
+/* A thread that has ended, but is still listed: such a one cannot be traced, and need not be. */
+static bool has_ended(pid_t pid, int tid)
+{
+	char path[64], line[256];
+	auto_fclose FILE *file = NULL;
+	char state = 'X';
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, tid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "State: %c", &state) == 1)
+			break;
+	return file ? state == 'Z' || state == 'X' : errno == ENOENT || errno == ESRCH;
+}
+
 static int refuse(pid_t pid, int tid, int error, struct ctask_error *err)
 {
 	int tracer = error == EPERM ? who_traces(tid) : 0;
@@ -88,12 +107,11 @@ static int seize(struct ctask_pause *pause, int tid, struct ctask_error *err)
 		pause->room = room;
 	}
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
-		if (errno == ESRCH)
-			return 0; /* it ended */
-		/* A thread that has ended but is still listed cannot be traced, and need not be. */
-		if (errno == EPERM && who_traces(tid) == 0 && tid == pause->pid && pause->count)
+		int error = errno;
+
+		if (error == ESRCH || has_ended(pause->pid, tid))
 			return 0;
-		return refuse(pause->pid, tid, errno, err);
+		return refuse(pause->pid, tid, error, err);
 	}
 	pause->threads[pause->count++] = (struct held){ .tid = tid };
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) && errno == ESRCH)
@@ -189,6 +207,8 @@ int ctask_pause_begin(pid_t pid, int64_t at_most_ns, struct ctask_pause **ret_pa
 	} while (fresh > 0 && !ret);
 	if (!ret && fresh < 0)
 		ret = fresh;
+	else if (!ret && !pause->count)
+		ret = ctask_fail(err, EOWNERDEAD, "process %d has ended", (int)pid);
 	else if (ret)
 		ret = ctask_fail(err, -ret, "process %d did not stop in time", (int)pid);
 	if (ret) {
@@ -208,12 +228,29 @@ int ctask_pause_begin(pid_t pid, int64_t at_most_ns, struct ctask_pause **ret_pa
  */
 static void release(struct held *t)
 {
-	enum { PATIENCE_NS = 20 * 1000 * 1000 };
-
 	if (!t->stopped && !t->gone)
 		(void)await_stop(t, now_ns() + PATIENCE_NS);
-	if (!t->gone)
-		(void)ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)t->signal);
+	if (!t->gone && ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)t->signal))
+		t->killed = t->stopped;
+}
+
+/*
+ * Threads that were killed while they were held wait for their tracer to
+ * notice; only then does the process's parent learn of its end. The first
+ * thread comes last, as the kernel reports it last.
+ */
+static void bury(struct ctask_pause *pause)
+{
+	int64_t until = now_ns() + PATIENCE_NS;
+
+	for (uint32_t i = pause->count; i-- > 0;) {
+		struct held *t = &pause->threads[i];
+
+		if (!t->killed)
+			continue;
+		t->stopped = false;
+		(void)await_stop(t, until);
+	}
 }
 
 int64_t ctask_pause_end(struct ctask_pause *pause)
@@ -227,6 +264,7 @@ int64_t ctask_pause_end(struct ctask_pause *pause)
 			held_ns = now_ns() - pause->first_stop_ns;
 		release(&pause->threads[i]);
 	}
+	bury(pause);
 	if (pause->hurried)
 		(void)sched_setscheduler(0, pause->old_policy, &pause->old_param);
 	free(pause->threads);

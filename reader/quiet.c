@@ -9,8 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/cleanup.h"
+
+/* Descriptors kept open; a process may have more threads than we may open files. */
+enum { KEPT_MAX = 256 };
+
 struct watched {
-	int tid, fd;
+	int tid;
+	int fd; /* -1: opened for each look */
 	bool seen;
 };
 
@@ -62,11 +68,27 @@ static struct watched *watch(struct ctask_quiet *quiet, int tid)
 	}
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)quiet->pid, tid);
 	t = &quiet->threads[quiet->count];
-	*t = (struct watched){ .tid = tid, .fd = open(path, O_RDONLY | O_CLOEXEC) };
-	if (t->fd < 0)
-		return NULL;
+	*t = (struct watched){ .tid = tid, .fd = -1 };
+	if (quiet->count < KEPT_MAX) {
+		t->fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (t->fd < 0 && errno != EMFILE)
+			return NULL;
+	}
 	quiet->count++;
 	return t;
+}
+
+static ssize_t read_status(const struct ctask_quiet *quiet, const struct watched *t, char *text,
+			   size_t room)
+{
+	char path[64];
+	auto_fd fd = -1;
+
+	if (t->fd >= 0)
+		return pread(t->fd, text, room, 0);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)quiet->pid, t->tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -1 : read(fd, text, room);
 }
 
 /* A thread that ended leaves a descriptor that reads as ESRCH; its id may come back. */
@@ -77,7 +99,7 @@ static void drop_unseen(struct ctask_quiet *quiet)
 	for (uint32_t i = 0; i < quiet->count; i++) {
 		if (quiet->threads[i].seen)
 			quiet->threads[kept++] = quiet->threads[i];
-		else
+		else if (quiet->threads[i].fd >= 0)
 			close(quiet->threads[i].fd);
 	}
 	quiet->count = kept;
@@ -127,7 +149,7 @@ int ctask_quiet_token(struct ctask_quiet *quiet, struct ctask_token *ret_token)
 		if (tid <= 0)
 			continue;
 		t = watch(quiet, tid);
-		len = t ? pread(t->fd, text, sizeof(text) - 1, 0) : -1;
+		len = t ? read_status(quiet, t, text, sizeof(text) - 1) : -1;
 		if (len <= 0) {
 			token.asleep = false; /* it ended just now */
 			continue;

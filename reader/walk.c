@@ -48,6 +48,7 @@ static void forget(struct ctask_walk *walk)
 	walk->thread_count = 0;
 	walk->edge_count = 0;
 	walk->wake_count = 0;
+	walk->unsettled = 0;
 	walk->has_asyncio = false;
 }
 

@@ -78,6 +78,11 @@ struct ctask_walk {
 	double sleep_delay;
 	ctask_text sleep_text;
 
+	/**
+	 * Things met that are so only for an instant, while the interpreter does one
+	 * step: seen in a target that was stopped, another instant is a better one.
+	 */
+	uint32_t unsettled;
 	bool has_asyncio;
 	bool count_only; /**< find tasks, but read neither stacks nor edges */
 };
