@@ -31,9 +31,12 @@ int ctask_items_of(struct ctask_heap *heap, uint64_t obj, struct ctask_items *re
 	if (ret_items->count > ENTRIES_MAX)
 		return -EPROTO;
 	ret_items->addr = obj + heap->layout.tuple_items;
-	if (kind == CTASK_KIND_LIST)
-		return ctask_heap_u64(heap, obj + heap->layout.list_items, &ret_items->addr);
-	return 0;
+	if (kind != CTASK_KIND_LIST)
+		return 0;
+	ret = ctask_heap_u64(heap, obj + heap->layout.list_items, &ret_items->addr);
+	if (!ret)
+		ctask_pages_want(heap->pages, ret_items->addr, ret_items->count * 8);
+	return ret;
 }
 
 int ctask_items_get(struct ctask_heap *heap, const struct ctask_items *items, uint64_t index,
@@ -107,6 +110,7 @@ int ctask_dict_iter(struct ctask_heap *heap, uint64_t dict, struct ctask_iter *i
 		.key_offset = head.general ? 8 : 0,
 		.value_offset = head.general ? 16 : 8,
 	};
+	ctask_pages_want(heap->pages, iter->at, iter->left * iter->entry_bytes);
 	return 0;
 }
 
@@ -130,6 +134,7 @@ int ctask_set_iter(struct ctask_heap *heap, uint64_t set, struct ctask_iter *ite
 		.entry_bytes = 16, /* key, hash */
 		.is_set = true,
 	};
+	ctask_pages_want(heap->pages, table, iter->left * iter->entry_bytes);
 	return 0;
 }
 

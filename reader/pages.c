@@ -15,8 +15,10 @@ enum {
 	/* Pages read with one that is missed, within an aligned group of so many. */
 	AHEAD_PAGES = 4,
 	/* Gaps of at most so many pages are copied too, so many and as many as there are pages. */
-	GAP_PAGES = 8,
+	GAP_PAGES = 4,
 	GAP_BUDGET = 256,
+	/* Largest table that is remembered whole. */
+	WANTED_MAX = 64 << 20,
 	/* In a plan: lies in a gap, was not touched. */
 	GAP = 1,
 	/* Pages copied in one call: 4 MiB, so that a deadline is kept. */
@@ -256,6 +258,20 @@ static int find(struct ctask_pages *pages, uint64_t page, const uint8_t **ret_by
 	*ctask_pages_near(pages, page) =
 		(struct ctask_near_page){ .page = page, .bytes = *ret_bytes };
 	return 0;
+}
+
+void ctask_pages_want(struct ctask_pages *pages, uint64_t addr, uint64_t len)
+{
+	uint64_t page = addr & ~(uint64_t)(CTASK_PAGE - 1);
+
+	if (pages->mode != CTASK_PAGES_FROZEN || len > WANTED_MAX || len > UINT64_MAX - addr)
+		return;
+	for (; page < addr + len; page += CTASK_PAGE)
+		if (ctask_table_get(&pages->index, page + 1, UINT32_MAX) == UINT32_MAX) {
+			pages->missed++;
+			if (remember_touched(pages, page))
+				return;
+		}
 }
 
 int ctask_pages_read_slowly(struct ctask_pages *pages, uint64_t addr, void *dst, size_t len)

@@ -73,6 +73,11 @@ int ctask_pages_prepare(struct ctask_pages *pages);
 int ctask_pages_freeze(struct ctask_pages *pages);
 /** 0, or the sticky error: -ETIME once the deadline is past. */
 int ctask_pages_check_deadline(struct ctask_pages *pages);
+/**
+ * All of these @p len bytes matter, though the reading of them may break off at the first page that a
+ * frozen copy lacks: remember all that it lacks of them.
+ */
+void ctask_pages_want(struct ctask_pages *pages, uint64_t addr, uint64_t len);
 /** From frozen to held, or back. */
 static inline void ctask_pages_hold(struct ctask_pages *pages, bool hold)
 {
