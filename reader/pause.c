@@ -13,8 +13,8 @@
 
 #include "model/cleanup.h"
 
-/* How long to wait at the end for threads that are slow to stop, or to die. */
-enum { PATIENCE_NS = 20 * 1000 * 1000 };
+/* How long to wait at the end for threads that are slow to stop, and for killed ones to die. */
+enum { PATIENCE_NS = 20 * 1000 * 1000, BURY_NS = 1000 * 1000 * 1000 };
 
 struct held {
 	int tid;
@@ -241,7 +241,7 @@ static void release(struct held *t)
  */
 static void bury(struct ctask_pause *pause)
 {
-	int64_t until = now_ns() + PATIENCE_NS;
+	int64_t until = now_ns() + BURY_NS;
 
 	for (uint32_t i = pause->count; i-- > 0;) {
 		struct held *t = &pause->threads[i];
