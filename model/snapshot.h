@@ -93,6 +93,7 @@ struct ctask_task {
 	uint8_t state;	     /**< enum ctask_task_state */
 	uint8_t wait_kind;   /**< enum ctask_wait_kind; NONE unless state is WAITING */
 	bool cancel_pending; /**< a request that has not been delivered yet */
+	bool cancel_handled; /**< its CancelledError is being handled now: cleanup, or a group that ends */
 	/**
 	 * The longest time that what it waits for can still take, in seconds:
 	 * the rest of a sleep. NAN when there is no such thing. May be negative: overdue.
