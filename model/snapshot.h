@@ -99,6 +99,8 @@ struct ctask_task {
 	 * the rest of a sleep. NAN when there is no such thing. May be negative: overdue.
 	 */
 	double wait_left_s;
+	/** Address of what it waits for: the same lock, queue, event. 0 = not known. */
+	uint64_t wait_id;
 	ctask_text
 		wait_text; /**< for people: "Queue.get, size 0, maxsize 10"; NULL when wait_kind is NONE */
 };
