@@ -19,6 +19,8 @@ enum {
 	GAP_BUDGET = 256,
 	/* Largest table that is remembered whole. */
 	WANTED_MAX = 64 << 20,
+	/* All those of one copy together: 1 GiB. What is wanted was not seen to be there. */
+	WANTED_PAGES_MAX = 1 << 18,
 	/* In a plan: lies in a gap, was not touched. */
 	GAP = 1,
 	/* Pages copied in one call: 4 MiB, so that a deadline is kept. */
@@ -30,6 +32,8 @@ enum {
 	/* An honest walk takes about one for each object: a page has room for 256 of the smallest. */
 	STEPS_A_PAGE = 1 << 14,
 	STEPS_ALLOWED = 1 << 26,
+	/* 4 GiB, or some million tasks: a target can map any number of pages for nothing. */
+	COPIED_MAX = 1 << 20,
 	/* 1 TiB: also keeps the arithmetic below within 32 bits. */
 	TOUCHED_MAX = 1 << 28,
 };
@@ -158,10 +162,14 @@ int ctask_pages_check_deadline(struct ctask_pages *pages)
 
 int ctask_pages_look_up(struct ctask_pages *pages)
 {
+	uint64_t touched = 0;
+
 	if (pages->error)
 		return pages->error;
 	pages->next_look = pages->steps + LOOK_STEPS;
-	if (pages->steps > pages->steps_allowed + (uint64_t)pages->touched_count * STEPS_A_PAGE)
+	if (pages->touched_count > pages->wanted)
+		touched = pages->touched_count - pages->wanted;
+	if (pages->steps > pages->steps_allowed + touched * STEPS_A_PAGE)
 		return pages->error = -E2BIG;
 	return ctask_pages_check_deadline(pages);
 }
@@ -269,7 +277,8 @@ void ctask_pages_want(struct ctask_pages *pages, uint64_t addr, uint64_t len)
 	for (; page < addr + len; page += CTASK_PAGE)
 		if (ctask_table_get(&pages->index, page + 1, UINT32_MAX) == UINT32_MAX) {
 			pages->missed++;
-			if (remember_touched(pages, page))
+			if (++pages->wanted > WANTED_PAGES_MAX || remember_touched(pages, page) ||
+			    ctask_pages_spend(pages, 1))
 				return;
 		}
 }
@@ -351,6 +360,8 @@ int ctask_pages_prepare(struct ctask_pages *pages)
 	if (pages->error)
 		return pages->error;
 	tidy_touched(pages);
+	if (pages->touched_count > COPIED_MAX)
+		return pages->error = -E2BIG;
 	forget(pages);
 	if (make_plan(pages) || reserve_slots(pages, pages->plan_count * 2 + GAP_BUDGET))
 		return pages->error;
@@ -395,6 +406,7 @@ int ctask_pages_freeze(struct ctask_pages *pages)
 	forget(pages);
 	pages->missed = 0;
 	pages->steps = pages->next_look = 0;
+	pages->wanted = 0;
 	pages->mode = CTASK_PAGES_FROZEN;
 	for (uint32_t done = 0; done < pages->plan_count;) {
 		uint32_t left = pages->plan_count - done;

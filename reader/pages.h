@@ -44,6 +44,7 @@ struct ctask_pages {
 	uint32_t plan_count;
 	struct ctask_page_run *runs; /* scratch of a freeze */
 
+	uint32_t wanted;     /**< pages asked for by ctask_pages_want() since the last freeze */
 	uint64_t missed;     /**< reads that a frozen copy could not serve */
 	uint64_t fault_addr; /**< of the last failed read */
 	int error;	     /**< sticky: -ESRCH, -EPERM, -ETIME, -ENOMEM, -E2BIG; 0 = none */
