@@ -2,6 +2,7 @@
 #include "reader/capture.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -260,6 +261,34 @@ static int stop_until_true(struct capture *c, bool *ret_true)
 	return ret;
 }
 
+struct stops {
+	struct capture *capture;
+	bool is_true;
+	int ret;
+};
+
+static void *make_stops(void *arg)
+{
+	struct stops *stops = arg;
+
+	stops->ret = stop_until_true(stops->capture, &stops->is_true);
+	return NULL;
+}
+
+/* In a thread of its own, as pause.h asks. */
+static int stop_in_thread(struct capture *c, bool *ret_true)
+{
+	struct stops stops = { .capture = c };
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, make_stops, &stops);
+
+	if (error)
+		return ctask_fail(c->err, error, "no thread can be made: %s", strerror(error));
+	pthread_join(thread, NULL);
+	*ret_true = stops.is_true;
+	return stops.ret;
+}
+
 static int take_picture(struct capture *c)
 {
 	bool is_true = false;
@@ -277,7 +306,7 @@ static int take_picture(struct capture *c)
 			"process %d never rested, so that no true picture of it could be taken "
 			"without a stop: try again, or without --no-pause",
 			(int)c->pid);
-	return stop_until_true(c, &is_true);
+	return stop_in_thread(c, &is_true);
 }
 
 static int find_python(struct capture *c, bool quick)

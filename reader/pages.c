@@ -23,8 +23,8 @@ enum {
 	WANTED_PAGES_MAX = 1 << 18,
 	/* In a plan: lies in a gap, was not touched. */
 	GAP = 1,
-	/* Pages copied in one call: 4 MiB, so that a deadline is kept. */
-	PIECE_PAGES = 1024,
+	/* Pages copied in one call: about 0.2 ms, so that a deadline is kept. */
+	PIECE_PAGES = 256,
 	/* No page has this address: it is not aligned. */
 	NO_PAGE = 1,
 	/* Steps between two looks at the clock: less than a tenth of a millisecond. */

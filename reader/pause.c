@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -14,14 +15,17 @@
 #include "model/cleanup.h"
 
 /* How long to wait at the end for threads that are slow to stop, and for killed ones to die. */
-enum { PATIENCE_NS = 20 * 1000 * 1000, BURY_NS = 1000 * 1000 * 1000 };
+
+enum { PATIENCE_NS = 20 * 1000 * 1000, STUCK_NS = 2 * 1000 * 1000, BURY_NS = 1000 * 1000 * 1000 };
 
 struct held {
 	int tid;
-	int signal;   /* arrived while we held it: hand it on */
-	bool stopped; /* seen standing still */
+	int signal;	/* arrived while we held it: hand it on */
+	bool stopped;	/* seen standing still */
+	bool in_kernel; /* will not stop soon, and runs nothing meanwhile */
 	bool gone;
 	bool killed; /* while it stood still */
+	bool released;
 };
 
 /* How long to wait for the first thread to stand: nobody is held yet, the machine is just busy. */
@@ -142,12 +146,33 @@ static int seize_listed(struct ctask_pause *pause, struct ctask_error *err)
 	return fresh;
 }
 
+/*
+ * A thread in an uninterruptible call (state D: a file server that is gone)
+ * stops only when that returns, perhaps never. Until then it runs none of the
+ * program's instructions either: as good as stopped.
+ */
+static bool waits_for_disk(int tid)
+{
+	char path[64], line[512];
+	auto_fclose FILE *file = NULL;
+	const char *behind;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		return false;
+	behind = strrchr(line, ')');
+	return behind && behind[1] == ' ' && behind[2] == 'D';
+}
+
 static int await_stop(struct held *t, int64_t deadline_ns)
 {
 	/* Between looks; asleep, so that the thread gets a processor to come to a stop on. */
 	const struct timespec moment = { .tv_nsec = 20 * 1000 };
 
-	while (!t->stopped && !t->gone) {
+	int64_t start = now_ns();
+
+	while (!t->stopped && !t->gone && !t->in_kernel) {
 		int status;
 		pid_t got = waitpid(t->tid, &status, __WALL | WNOHANG);
 
@@ -163,6 +188,7 @@ static int await_stop(struct held *t, int64_t deadline_ns)
 			return -ETIMEDOUT;
 		} else if (got == 0) {
 			nanosleep(&moment, NULL);
+			t->in_kernel = now_ns() - start > STUCK_NS && waits_for_disk(t->tid);
 		}
 	}
 	return 0;
@@ -224,10 +250,11 @@ int ctask_pause_begin(pid_t pid, int64_t at_most_ns, struct ctask_pause **ret_pa
 /*
  * A thread that was told to stop but has not yet must be let go too, or it
  * would stop later with nobody there to continue it: wait for it, briefly. If
- * it is still in the kernel then, our own end releases it.
+ * it is still in the kernel then, the end of our thread releases it.
  */
 static void release(struct held *t)
 {
+	t->in_kernel = false;
 	if (!t->stopped && !t->gone)
 		(void)await_stop(t, now_ns() + PATIENCE_NS);
 	if (!t->gone && ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)t->signal))
@@ -259,11 +286,17 @@ int64_t ctask_pause_end(struct ctask_pause *pause)
 
 	if (!pause)
 		return 0;
-	for (uint32_t i = 0; i < pause->count; i++) {
-		if (i + 1 == pause->count && pause->first_stop_ns)
-			held_ns = now_ns() - pause->first_stop_ns;
-		release(&pause->threads[i]);
-	}
+	/* Those that stand first: one that is stuck in the kernel is not to delay them. */
+	for (uint32_t i = 0; i < pause->count; i++)
+		if (pause->threads[i].stopped) {
+			if (pause->first_stop_ns)
+				held_ns = now_ns() - pause->first_stop_ns;
+			release(&pause->threads[i]);
+			pause->threads[i].released = true;
+		}
+	for (uint32_t i = 0; i < pause->count; i++)
+		if (!pause->threads[i].released)
+			release(&pause->threads[i]);
 	bury(pause);
 	if (pause->hurried)
 		(void)sched_setscheduler(0, pause->old_policy, &pause->old_param);

@@ -10,7 +10,9 @@
 /**
  * A process that is held by ptrace. SEIZE and INTERRUPT, not a signal: the
  * parent gets no notice, and the kernel lets the threads go on should this
- * process die. Use it from one thread only.
+ * process die. Use it from one thread, made for it, that ends soon after: a
+ * thread of the target that is stuck in the kernel is let go by the end of the
+ * thread that traces it.
  */
 struct ctask_pause;
 

@@ -14,6 +14,8 @@
 /* Descriptors kept open; a process may have more threads than we may open files. */
 enum { KEPT_MAX = 256 };
 
+enum { STATUS_MAX = 1 << 24 };
+
 struct watched {
 	int tid;
 	int fd; /* -1: opened for each look */
@@ -25,6 +27,8 @@ struct ctask_quiet {
 	DIR *dir;
 	struct watched *threads;
 	uint32_t count, room;
+	char *text; /* of one status file: it has no fixed size, a user may be in many groups */
+	size_t text_room;
 };
 
 struct ctask_quiet *ctask_quiet_create(pid_t pid)
@@ -46,6 +50,7 @@ void ctask_quiet_destroy(struct ctask_quiet *quiet)
 	if (quiet->dir)
 		closedir(quiet->dir);
 	free(quiet->threads);
+	free(quiet->text);
 	free(quiet);
 }
 
@@ -78,17 +83,44 @@ static struct watched *watch(struct ctask_quiet *quiet, int tid)
 	return t;
 }
 
-static ssize_t read_status(const struct ctask_quiet *quiet, const struct watched *t, char *text,
-			   size_t room)
+/* All that @p fd has from its beginning, as a string; false when it cannot be had. */
+static bool read_whole(struct ctask_quiet *quiet, int fd)
+{
+	size_t len = 0;
+
+	for (;;) {
+		ssize_t got;
+
+		if (len + 1 >= quiet->text_room) {
+			size_t room = quiet->text_room * 2 + 4096;
+			char *moved = room <= STATUS_MAX ? realloc(quiet->text, room) : NULL;
+
+			if (!moved)
+				return false;
+			quiet->text = moved;
+			quiet->text_room = room;
+		}
+		got = pread(fd, quiet->text + len, quiet->text_room - len - 1, (off_t)len);
+		if (got < 0)
+			return false;
+		if (got == 0)
+			break;
+		len += (size_t)got;
+	}
+	quiet->text[len] = '\0';
+	return len > 0;
+}
+
+static bool read_status(struct ctask_quiet *quiet, const struct watched *t)
 {
 	char path[64];
 	auto_fd fd = -1;
 
 	if (t->fd >= 0)
-		return pread(t->fd, text, room, 0);
+		return read_whole(quiet, t->fd);
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)quiet->pid, t->tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -1 : read(fd, text, room);
+	return fd >= 0 && read_whole(quiet, fd);
 }
 
 /* A thread that ended leaves a descriptor that reads as ESRCH; its id may come back. */
@@ -105,17 +137,23 @@ static void drop_unseen(struct ctask_quiet *quiet)
 	quiet->count = kept;
 }
 
-static uint64_t number_behind(const char *text, const char *key)
+static bool number_behind(const char *text, const char *key, uint64_t *ret)
 {
 	const char *at = strstr(text, key);
 
-	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+	if (at)
+		*ret = strtoull(at + strlen(key), NULL, 10);
+	return at != NULL;
 }
 
-/* Sleeping, stopped, traced, or ended: such a thread runs no instruction. */
+/*
+ * Sleeping, stopped, traced, or ended: such a thread runs no instruction. One
+ * that waits for a disk (D) runs none of the program's either; it may do so
+ * for ever, when a file server is gone.
+ */
 static bool is_at_rest(char state)
 {
-	return state && strchr("STtZX", state);
+	return state && strchr("SDTtZX", state);
 }
 
 static void mix(uint64_t *digest, uint64_t value)
@@ -141,27 +179,28 @@ int ctask_quiet_token(struct ctask_quiet *quiet, struct ctask_token *ret_token)
 	rewinddir(quiet->dir);
 	while ((entry = readdir(quiet->dir))) {
 		int tid = atoi(entry->d_name);
-		char text[4096];
+		uint64_t voluntary, forced;
 		struct watched *t;
 		const char *state;
-		ssize_t len;
 
 		if (tid <= 0)
 			continue;
 		t = watch(quiet, tid);
-		len = t ? read_status(quiet, t, text, sizeof(text) - 1) : -1;
-		if (len <= 0) {
+		if (!t || !read_status(quiet, t)) {
 			token.asleep = false; /* it ended just now */
 			continue;
 		}
-		text[len] = '\0';
 		t->seen = true;
-		state = strstr(text, "\nState:\t");
-		if (!state || !is_at_rest(state[8]))
-			token.asleep = false;
-		mix(&token.digest, (uint64_t)tid);
-		mix(&token.digest, number_behind(text, "\nvoluntary_ctxt_switches:\t"));
-		mix(&token.digest, number_behind(text, "\nnonvoluntary_ctxt_switches:\t"));
+		state = strstr(quiet->text, "\nState:\t");
+		if (!state || !is_at_rest(state[8]) ||
+		    !number_behind(quiet->text, "\nvoluntary_ctxt_switches:\t", &voluntary) ||
+		    !number_behind(quiet->text, "\nnonvoluntary_ctxt_switches:\t", &forced)) {
+			token.asleep = false; /* it runs, or nothing can be said of it */
+		} else {
+			mix(&token.digest, (uint64_t)tid);
+			mix(&token.digest, voluntary);
+			mix(&token.digest, forced);
+		}
 		token.threads++;
 	}
 	drop_unseen(quiet);
