@@ -471,6 +471,12 @@ static int read_core(struct core_memory *self, const char *path, const char *exe
 				  "'%s' is a core file of another machine: ctask reads x86-64",
 				  path);
 	}
+	/* libelf would make do with the headers that are there. */
+	if (ehdr.e_phnum != PN_XNUM &&
+	    (ehdr.e_phoff > bytes || (bytes - ehdr.e_phoff) / sizeof(Elf64_Phdr) < ehdr.e_phnum)) {
+		elf_end(elf);
+		return ctask_fail(err, ENODATA, "the core file '%s' is truncated", path);
+	}
 	ret = read_loads(self, elf, bytes, path, err);
 	if (!ret) {
 		ret = read_notes(self, elf, core, &notes);
