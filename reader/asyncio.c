@@ -58,7 +58,7 @@ static int find_in_module(struct ctask_heap *heap, uint64_t module, const struct
 static int find_registers(struct ctask_walk *walk, uint64_t interp, struct registers *ret)
 {
 	struct ctask_heap *heap = &walk->heap;
-	uint64_t modules;
+	uint64_t modules, functions[3] = { 0 };
 	int err;
 
 	*ret = (struct registers){ 0 };
@@ -79,8 +79,13 @@ static int find_registers(struct ctask_walk *walk, uint64_t interp, struct regis
 			(struct wanted[]){ { "_PyTask", &heap->py_task_type },
 					   { "_all_tasks", &ret->all_tasks },
 					   { "_scheduled_tasks", &ret->scheduled_tasks },
-					   { "_eager_tasks", &ret->eager_tasks } },
-			4);
+					   { "_eager_tasks", &ret->eager_tasks },
+					   { "gather", &functions[0] },
+					   { "shield", &functions[1] },
+					   { "wait", &functions[2] } },
+			7);
+	for (size_t i = 0; !err && i < ARRAY_SIZE(functions) && !walk->codes.library_folder; i++)
+		ctask_codes_set_library(&walk->codes, functions[i]);
 	if (!err)
 		err = find_in_module(heap, ret->futures_module,
 				     (struct wanted[]){ { "_PyFuture", &heap->py_future_type } },
@@ -224,20 +229,15 @@ static int read_name(struct ctask_walk *walk, uint64_t name, ctask_text *ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int runtime_of_loop(struct ctask_walk *walk, uint64_t loop, uint32_t *ret)
+uint32_t ctask_asyncio_add_runtime(struct ctask_walk *walk, const struct ctask_type *type)
 {
-	const struct ctask_type *type = ctask_type_of(&walk->heap, loop);
 	struct ctask_snapshot *snap = walk->snap;
+	uint32_t index = ctask_snapshot_add_runtime(snap);
 	struct ctask_runtime *runtime;
-	uint64_t key = loop ? loop : 1;
 
-	*ret = ctask_table_get(&walk->loop_index, key, CTASK_NONE);
-	if (*ret != CTASK_NONE)
-		return 0;
-	*ret = ctask_snapshot_add_runtime(snap);
-	if (*ret == CTASK_NONE)
-		return -ENOMEM;
-	runtime = &snap->runtimes[*ret];
+	if (index == CTASK_NONE)
+		return index;
+	runtime = &snap->runtimes[index];
 	runtime->kind = "asyncio";
 	runtime->implementation = "cpython";
 	runtime->interpreter = walk->interp_id;
@@ -247,7 +247,17 @@ static int runtime_of_loop(struct ctask_walk *walk, uint64_t loop, uint32_t *ret
 
 		runtime->loop = ctask_texts_add_bytes(snap->texts, name, strlen(name));
 	}
-	return ctask_table_put(&walk->loop_index, key, *ret);
+	return index;
+}
+
+static int runtime_of_loop(struct ctask_walk *walk, uint64_t loop, uint32_t *ret)
+{
+	*ret = ctask_table_get(&walk->loop_index, loop ? loop : 1, CTASK_NONE);
+	if (*ret != CTASK_NONE)
+		return 0;
+	*ret = ctask_asyncio_add_runtime(walk, ctask_type_of(&walk->heap, loop));
+	return *ret == CTASK_NONE ? -ENOMEM
+				  : ctask_table_put(&walk->loop_index, loop ? loop : 1, *ret);
 }
 
 static int push_stack(struct ctask_walk *walk)
@@ -301,6 +311,7 @@ static int read_coroutine(struct ctask_walk *walk, uint32_t index,
 	if (ret)
 		return ret;
 	task = &snap->tasks[index];
+	task->cancel_handled = chain->handles_cancel;
 	if (chain->count)
 		task->coroutine = snap->frames[chain->links[0].frame].name;
 	if (chain->executing)

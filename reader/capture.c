@@ -39,6 +39,7 @@ struct capture {
 	struct ctask_thread_ids *ids;
 
 	bool walk_ready;
+	bool other_clock;     /* it lives in another time namespace: its loops' clock is not ours */
 	uint64_t start_ticks; /* of the process: with its id, the process itself */
 	int64_t start_ns;     /* when we began */
 	int64_t paused_ns;
@@ -122,7 +123,7 @@ static void mark_instant(struct capture *c)
 /* Walk over what the pages serve now. */
 static int walk(struct capture *c)
 {
-	c->walk.now_s = (double)c->instant_ns / 1e9;
+	c->walk.now_s = c->other_clock ? NAN : (double)c->instant_ns / 1e9;
 	return ctask_walk_run(&c->walk);
 }
 
@@ -361,6 +362,7 @@ static int init(struct capture *c, bool quick)
 		return explain(c, -ENOMEM);
 	ctask_walk_init(&c->walk, &c->pages, &c->python, c->snap);
 	c->walk_ready = true;
+	c->other_clock = !ctask_process_shares_clock(c->pid);
 	c->walk.ids = c->ids;
 	c->walk.id_count = id_count;
 	return 0;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LIBRARY_FILE "asyncio/tasks.py"
+
 enum {
 	CODES_MAX = 1 << 20,
 	LINES_MAX = 1 << 24, /* bytes of one line table */
@@ -31,6 +33,7 @@ void ctask_codes_forget(struct ctask_codes *codes)
 	for (uint32_t i = 0; i < codes->code_count; i++)
 		code_destroy(codes->codes[i]);
 	codes->code_count = 0;
+	codes->library_folder = NULL;
 	ctask_table_clear(&codes->index);
 	ctask_table_clear(&codes->places);
 }
@@ -45,19 +48,37 @@ void ctask_codes_fini(struct ctask_codes *codes)
 	ctask_table_fini(&codes->places);
 }
 
-/* The file within asyncio that @p filename is, or NULL. A program's own folder of that name cannot
- * be told apart, but would also shadow the library itself. */
-static ctask_text library_module(ctask_text filename)
+/* The file within asyncio that @p filename is, or NULL. */
+static ctask_text library_module(const struct ctask_codes *codes, ctask_text filename)
 {
-	static const char folder[] = "asyncio/";
-	const char *slash = strrchr(filename, '/');
-	size_t len = sizeof(folder) - 1;
+	size_t len = codes->library_folder ? strlen(codes->library_folder) : 0;
 
-	if (!slash || slash + 1 - filename < (ptrdiff_t)len || memcmp(slash + 1 - len, folder, len))
+	if (!len || strncmp(filename, codes->library_folder, len) || strchr(filename + len, '/'))
 		return NULL;
-	if (slash + 1 - len > filename && slash[-(ptrdiff_t)len] != '/')
-		return NULL;
-	return slash + 1;
+	return filename + len;
+}
+
+void ctask_codes_set_library(struct ctask_codes *codes, uint64_t function)
+{
+	struct ctask_heap *heap = codes->heap;
+	const struct ctask_layout *l = &heap->layout;
+	uint64_t code, filename;
+	ctask_text text;
+	size_t len;
+
+	if (ctask_kind_of(heap, function) != CTASK_KIND_FUNCTION ||
+	    ctask_heap_u64(heap, function + l->function_code, &code) ||
+	    ctask_kind_of(heap, code) != CTASK_KIND_CODE ||
+	    ctask_heap_u64(heap, code + l->code_filename, &filename) ||
+	    ctask_str_text(heap, filename, codes->snap->texts, &text))
+		return;
+	/* Somebody may have put a function of their own in its place. */
+	len = strlen(text);
+	if (len < sizeof(LIBRARY_FILE) - 1 ||
+	    strcmp(text + len - (sizeof(LIBRARY_FILE) - 1), LIBRARY_FILE))
+		return;
+	codes->library_folder =
+		ctask_texts_add(codes->snap->texts, text, len - (sizeof("tasks.py") - 1));
 }
 
 static int read_lines(struct ctask_codes *codes, struct ctask_code *code)
@@ -114,7 +135,7 @@ static int read_code(struct ctask_codes *codes, struct ctask_code *code)
 	} else {
 		code->bytecode = code->addr + l->code_bytecode;
 	}
-	code->module = library_module(code->filename);
+	code->module = library_module(codes, code->filename);
 	code->library = code->module != NULL;
 	return read_lines(codes, code);
 }
@@ -142,6 +163,7 @@ struct ctask_code *ctask_code_at(struct ctask_codes *codes, uint64_t addr)
 		return NULL;
 	code->addr = addr;
 	code->index = codes->code_count;
+	code->slot_count = -1;
 	code->wait_row = CTASK_ROW_UNKNOWN;
 	code->callback_row = CTASK_ROW_UNKNOWN;
 	if (read_code(codes, code) || ctask_table_put(&codes->index, addr, code->index)) {
@@ -347,4 +369,26 @@ int ctask_code_local(struct ctask_codes *codes, struct ctask_code *code, const c
 	if (slot != -EFAULT && code->local_count < CTASK_CODE_LOCALS)
 		code->locals[code->local_count++] = (struct ctask_code_local){ name, slot };
 	return slot;
+}
+
+int ctask_code_slots(struct ctask_codes *codes, struct ctask_code *code)
+{
+	const struct ctask_layout *l = &codes->heap->layout;
+	const uint32_t parts[] = { l->code_locals, l->code_cellvars, l->code_freevars };
+	int total = 0;
+
+	if (code->slot_count >= 0)
+		return code->slot_count;
+	for (size_t i = 0; i < 3 && parts[i] != CTASK_NO_FIELD; i++) {
+		uint64_t tuple;
+		int count;
+
+		if (ctask_heap_u64(codes->heap, code->addr + parts[i], &tuple))
+			return -EFAULT;
+		count = count_of(codes->heap, tuple);
+		if (count < 0)
+			return count;
+		total += count;
+	}
+	return code->slot_count = total;
 }

@@ -29,6 +29,7 @@ struct ctask_code {
 		int slot;
 	} locals[CTASK_CODE_LOCALS];
 	uint32_t local_count;
+	int slot_count; /* all local variables, once counted: see ctask_code_slots() */
 	/* First rows of the tables in waits.c and waiters.c that are about it, once looked for. */
 	int wait_row, callback_row;
 };
@@ -40,7 +41,9 @@ enum { CTASK_ROW_UNKNOWN = -2, CTASK_ROW_NONE = -1 };
 struct ctask_codes {
 	struct ctask_heap *heap;     /* borrowed */
 	struct ctask_snapshot *snap; /* borrowed: texts and frames go there */
-	struct ctask_table index;    /* code address -> index into codes */
+	/* Folder of the asyncio that is loaded, with its last slash; NULL = not known. */
+	ctask_text library_folder;
+	struct ctask_table index; /* code address -> index into codes */
 	struct ctask_code **codes;
 	uint32_t code_count, code_room;
 	struct ctask_table places; /* code index and instruction -> frame of the snapshot */
@@ -69,5 +72,14 @@ uint32_t ctask_code_frame(struct ctask_codes *codes, const struct ctask_code *co
  * -ENOENT when it has none.
  */
 int ctask_code_local(struct ctask_codes *codes, struct ctask_code *code, const char *name);
+
+/** How many slots for variables a frame of @p code has, before its value stack. -EFAULT, -EPROTO. */
+int ctask_code_slots(struct ctask_codes *codes, struct ctask_code *code);
+
+/**
+ * Learn from the file of @p function, one of asyncio.tasks, which folder is
+ * asyncio's own: others have that name too (redis/asyncio/). Before any code is looked at.
+ */
+void ctask_codes_set_library(struct ctask_codes *codes, uint64_t function);
 
 #endif

@@ -267,6 +267,21 @@ static int read_executing(struct ctask_codes *codes, const struct ctask_stacks *
 	return push(codes, chain, coro, root) ? -EPROTO : -ENODATA;
 }
 
+/*
+ * Whether a suspended coroutine stands in an `except` or `finally` that a
+ * CancelledError brought it to.
+ */
+static bool handles_cancel(struct ctask_heap *heap, uint64_t gen)
+{
+	const struct ctask_type *type;
+	uint64_t exception;
+
+	if (ctask_heap_u64(heap, gen + heap->layout.gen_exc_value, &exception) || !exception)
+		return false;
+	type = ctask_type_of(heap, exception);
+	return type && !strcmp(ctask_type_short_name(type), "CancelledError");
+}
+
 /* One step from @p obj to what it waits for; 0 in *obj at the end of the chain. */
 static int follow(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 		  struct ctask_chain *chain, uint64_t *obj)
@@ -294,6 +309,8 @@ static int follow(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 			return read_executing(codes, stacks, &frame, gen, chain);
 		}
 		chain->created |= chain->count == 0 && state == CTASK_GEN_CREATED;
+		chain->handles_cancel |=
+			state == CTASK_GEN_SUSPENDED && handles_cancel(codes->heap, gen);
 		return push(codes, chain, gen, &frame);
 	case CTASK_KIND_AWAIT_WRAPPER:
 		return ctask_heap_u64(heap, gen + WRAPPED, obj);
@@ -319,6 +336,7 @@ int ctask_chain_read(struct ctask_codes *codes, const struct ctask_stacks *stack
 	chain->executing = false;
 	chain->created = false;
 	chain->done = false;
+	chain->handles_cancel = false;
 	chain->end = 0;
 	while (obj) {
 		int ret = ctask_pages_spend(codes->heap->pages, 1);

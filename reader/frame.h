@@ -47,10 +47,11 @@ struct ctask_link {
 struct ctask_chain {
 	struct ctask_link *links;
 	uint32_t count, room;
-	bool executing; /* the outermost coroutine is running now */
-	bool created;	/* the outermost coroutine has not started */
-	bool done;	/* the outermost coroutine has ended */
-	uint64_t end;	/* what the innermost awaits and is no coroutine: a future, or 0 */
+	bool executing;	     /* the outermost coroutine is running now */
+	bool created;	     /* the outermost coroutine has not started */
+	bool done;	     /* the outermost coroutine has ended */
+	bool handles_cancel; /* one of its coroutines is handling a CancelledError */
+	uint64_t end;	     /* what the innermost awaits and is no coroutine: a future, or 0 */
 };
 
 void ctask_chain_fini(struct ctask_chain *chain);

@@ -97,8 +97,9 @@ struct ctask_layout {
 	uint32_t gen_frame;	   /* pointer to the frame, or (3.11 on) the frame itself */
 	uint32_t gen_frame_inline; /* not an offset: 1 from 3.11 on */
 	uint32_t gen_state;	   /* 3.11 on: signed byte. To 3.10 it is in the frame: */
-	uint32_t frame_state; /* 3.10: signed byte; 3.8, 3.9: CTASK_NO_FIELD, see gen_running */
-	uint32_t gen_running; /* 3.8, 3.9: byte */
+	uint32_t frame_state;	/* 3.10: signed byte; 3.8, 3.9: CTASK_NO_FIELD, see gen_running */
+	uint32_t gen_running;	/* 3.8, 3.9: byte */
+	uint32_t gen_exc_value; /* gi_exc_state.exc_value: the exception that it is handling */
 	uint32_t state_created, state_executing;       /* as uint8_t of the signed byte */
 	uint32_t state_suspended, state_suspended_end; /* first and last that mean suspended */
 	uint32_t state_yield_from,

@@ -68,6 +68,16 @@ uint64_t ctask_process_start(pid_t pid)
 	return read_stat(pid, &stat) ? stat.start_ticks : 0;
 }
 
+bool ctask_process_shares_clock(pid_t pid)
+{
+	char path[PATH_BYTES];
+	struct stat ours, theirs;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/time", (int)pid);
+	return stat(path, &theirs) || stat("/proc/self/ns/time", &ours) ||
+	       theirs.st_ino == ours.st_ino;
+}
+
 int ctask_process_check(pid_t pid, struct ctask_error *err)
 {
 	struct stat_fields stat;

@@ -19,6 +19,9 @@ int ctask_process_check(pid_t pid, struct ctask_error *err);
 /** When @p pid started, in clock ticks since boot; 0 when there is no such process. */
 uint64_t ctask_process_start(pid_t pid);
 
+/** False when @p pid is known to live in another time namespace than we. */
+bool ctask_process_shares_clock(pid_t pid);
+
 /** Fill @p ret with what can be read; fields that cannot stay unknown. Texts go to @p texts. */
 int ctask_process_describe(pid_t pid, struct ctask_texts *texts, struct ctask_process *ret);
 

@@ -59,25 +59,6 @@ struct ctask_code *ctask_function_code(struct ctask_walk *walk, uint64_t functio
 	return ctask_code_at(&walk->codes, code);
 }
 
-/* All names of a code's variables: closures are the last of them. */
-static int count_names(struct ctask_walk *walk, const struct ctask_code *code)
-{
-	const struct ctask_layout *l = &walk->heap.layout;
-	const uint32_t parts[] = { l->code_locals, l->code_cellvars, l->code_freevars };
-	uint64_t total = 0;
-
-	for (size_t i = 0; i < 3 && parts[i] != CTASK_NO_FIELD; i++) {
-		struct ctask_items items;
-		uint64_t tuple;
-
-		if (ctask_heap_u64(&walk->heap, code->addr + parts[i], &tuple) ||
-		    ctask_items_of(&walk->heap, tuple, &items))
-			return -EFAULT;
-		total += items.count;
-	}
-	return total > 1 << 16 ? -EPROTO : (int)total;
-}
-
 uint64_t ctask_closure_cell(struct ctask_walk *walk, uint64_t function, const char *name)
 {
 	struct ctask_heap *heap = &walk->heap;
@@ -90,7 +71,7 @@ uint64_t ctask_closure_cell(struct ctask_walk *walk, uint64_t function, const ch
 	    !closure || ctask_items_of(heap, closure, &cells))
 		return 0;
 	slot = ctask_code_local(&walk->codes, code, name);
-	names = count_names(walk, code);
+	names = ctask_code_slots(&walk->codes, code);
 	first = names - (int)cells.count;
 	if (slot < 0 || names < 0 || first < 0 || slot < first ||
 	    ctask_items_get(heap, &cells, (uint64_t)(slot - first), &value) ||

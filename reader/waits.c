@@ -15,6 +15,7 @@ struct wait {
 	const struct ctask_code *code;
 	uint64_t self;	 /* the frame's `self`, 0 when it has none */
 	uint64_t future; /* what the task awaits */
+	uint64_t id;	 /* the object that it is about: a lock, a queue, a future */
 	enum ctask_wait_kind kind;
 	double left_s;
 	double sleep_delay;    /* NAN unless this is a plain sleep of so many seconds */
@@ -32,6 +33,22 @@ static void say(struct wait *wait, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(wait->text + len, sizeof(wait->text) - len, format, args);
 	va_end(args);
+}
+
+/* "5 s", "0.25 s", "1234567 s": never an exponent. */
+static void say_seconds(struct wait *wait, const char *before, double seconds)
+{
+	char digits[400];
+	size_t len = (size_t)snprintf(digits, sizeof(digits), "%.3f", seconds);
+
+	while (len && strchr(digits, '.') && (digits[len - 1] == '0' || digits[len - 1] == '.')) {
+		bool dot = digits[--len] == '.';
+
+		digits[len] = '\0';
+		if (dot)
+			break;
+	}
+	say(wait, "%s%s s", before, digits);
 }
 
 static int read_local(struct wait *wait, const char *name, uint64_t *ret)
@@ -134,7 +151,7 @@ static void read_sleep(struct wait *wait)
 	if (isnan(seconds))
 		say(wait, "sleep");
 	else
-		say(wait, "sleep %g s", seconds);
+		say_seconds(wait, "sleep ", seconds);
 	wait->sleep_delay = seconds;
 }
 
@@ -290,7 +307,7 @@ static int first_row(struct ctask_code *code)
 	return code->wait_row;
 }
 
-static bool is_wait_for(struct ctask_code *code)
+static bool stands_in_wait_for(struct ctask_code *code)
 {
 	int row = first_row(code);
 
@@ -318,6 +335,7 @@ static bool explain_frame(struct wait *wait, const struct ctask_link *link)
 								  row->attribute, &value))))
 			continue;
 		wait->kind = row->kind;
+		wait->id = row->kind == CTASK_WAIT_SLEEP ? 0 : wait->self ? wait->self : wait->id;
 		row->read(wait);
 		return true;
 	}
@@ -439,56 +457,82 @@ static void explain_future(struct wait *wait, uint64_t future, int depth)
 }
 
 /*
- * The rest of a wait_for from 3.12 on, which is built on asyncio.timeout: the
- * Timeout, or its bound __aexit__, lies on the frame's value stack.
+ * The end of an asyncio.timeout that a frame is inside of, or of a wait_for
+ * from 3.12 on, which is built on it: the Timeout, or its bound __aexit__, lies
+ * on the frame's value stack. NAN when there is none.
  */
 static double left_of_timeout(struct wait *wait, const struct ctask_link *link)
 {
 	enum { SLOTS_MAX = 64 };
 	struct ctask_heap *heap = &wait->walk->heap;
 	const struct ctask_layout *l = &heap->layout;
+	int slots = ctask_code_slots(&wait->walk->codes, wait->walk->codes.codes[link->code]);
+	uint64_t slot = link->locals + (uint64_t)(slots < 0 ? 0 : slots) * 8, end;
+	double least = NAN;
 
-	for (uint64_t slot = link->locals, n = 0; slot < link->stack_top && n < SLOTS_MAX;
-	     slot += 8, n++) {
+	end = link->stack_top - 8ull * l->awaited_slot; /* what is awaited is no block */
+	for (int n = 0; slots >= 0 && slot < end && n < SLOTS_MAX; slot += 8, n++) {
 		const struct ctask_type *type;
 		uint64_t obj, when;
 		double at;
 
 		if (ctask_heap_u64(heap, slot, &obj))
-			return NAN;
+			break;
 		obj &= ~(uint64_t)l->ref_tag_mask;
 		type = ctask_type_of(heap, obj);
 		if (type && type->kind == CTASK_KIND_METHOD &&
 		    !ctask_heap_u64(heap, obj + l->method_self, &obj))
 			type = ctask_type_of(heap, obj);
-		if (type && !strcmp(type->name, "Timeout") &&
-		    !read_attr(wait, obj, "_when", &when) && !ctask_number_value(heap, when, &at))
-			return at - wait->walk->now_s;
+		if (type && !strcmp(ctask_type_short_name(type), "Timeout") &&
+		    (!read_attr(wait, obj, "_when", &when) ||
+		     !read_attr(wait, obj, "_deadline", &when)) && /* async_timeout's */
+		    !ctask_number_value(heap, when, &at))
+			least = fmin(least, at - wait->walk->now_s);
 	}
-	return NAN;
+	return least;
 }
 
-/* "…, wait_for 5 s": the limit that a wait_for among the frames puts on the wait. */
-static void add_wait_for(struct wait *wait, const struct ctask_link *link)
+/* The first of the time limits that the frames of a task put on its wait. */
+struct limit {
+	double left_s; /* NAN: there is none, or nobody knows its end */
+	bool is_wait_for;
+	double wait_for_s; /* the whole time of a wait_for; NAN when not known */
+};
+
+static void look_for_limit(struct wait *wait, const struct ctask_link *link, struct limit *first)
 {
-	uint64_t value, timer;
-	double seconds;
+	bool is_wait_for = stands_in_wait_for(wait->walk->codes.codes[link->code]);
+	struct limit limit = { .is_wait_for = is_wait_for, .wait_for_s = NAN };
+	uint64_t value;
 
 	wait->link = link;
-	if (read_local(wait, "timeout", &value) ||
-	    ctask_number_value(&wait->walk->heap, value, &seconds))
+	/* To 3.11 wait_for has a timer of its own. */
+	if (is_wait_for && !read_local(wait, "timeout_handle", &value))
+		limit.left_s = left_of_timer(wait, value);
+	else
+		limit.left_s = left_of_timeout(wait, link);
+	if (is_wait_for && (read_local(wait, "timeout", &value) ||
+			    ctask_number_value(&wait->walk->heap, value, &limit.wait_for_s)))
+		limit.wait_for_s = NAN;
+	if (isnan(limit.left_s) ? isnan(first->left_s) && !isnan(limit.wait_for_s)
+				: !(first->left_s <= limit.left_s))
+		*first = limit;
+}
+
+/* "…, wait_for 5 s": the limit that comes first, if one does. */
+static void add_limit(struct wait *wait, const struct limit *limit)
+{
+	if (isnan(limit->left_s) && isnan(limit->wait_for_s))
 		return;
 	if (wait->ready_text)
 		say(wait, "%s", wait->ready_text);
 	wait->ready_text = NULL;
 	wait->sleep_delay = NAN;
-	say(wait, ", wait_for %g s", seconds);
-	if (!isnan(wait->left_s))
-		return; /* a sleep tells its own */
-	if (!read_local(wait, "timeout_handle", &timer))
-		wait->left_s = left_of_timer(wait, timer);
+	if (!isnan(limit->wait_for_s))
+		say_seconds(wait, ", wait_for ", limit->wait_for_s);
 	else
-		wait->left_s = left_of_timeout(wait, link);
+		say(wait, limit->is_wait_for ? ", wait_for" : ", timeout");
+	wait->left_s = fmin(wait->left_s, limit->left_s);
 }
 
 /* Sleeps come by the thousand, with few different delays: the last one's text is kept. */
@@ -507,43 +551,68 @@ static int keep_text(struct wait *wait, struct ctask_task *task)
 	return task->wait_text ? 0 : -ENOMEM;
 }
 
+/*
+ * Explain the wait by the innermost frames, as far as they are asyncio's own.
+ * The outermost of these that means something counts, but that a notified
+ * Condition.wait is waiting for its lock again. *ret_wait_for is the innermost wait_for.
+ */
+static bool explain_frames(struct wait *wait, const struct ctask_link **ret_wait_for)
+{
+	const struct ctask_chain *chain = &wait->walk->chain;
+	struct ctask_code **codes = wait->walk->codes.codes;
+	uint32_t first = chain->count;
+	bool explained = false;
+
+	*ret_wait_for = NULL;
+	while (first && codes[chain->links[first - 1].code]->module)
+		first--;
+	for (uint32_t i = first; i < chain->count; i++) {
+		struct ctask_code *code = codes[chain->links[i].code];
+
+		if (stands_in_wait_for(code)) {
+			*ret_wait_for = &chain->links[i];
+		} else if (!explained) {
+			explained = explain_frame(wait, &chain->links[i]);
+		} else if (wait->kind == CTASK_WAIT_CONDITION &&
+			   is_in(code, "locks.py", "acquire")) {
+			wait->text[0] = '\0';
+			explained = explain_frame(wait, &chain->links[i]);
+			say(wait, ", notified in Condition.wait");
+		}
+	}
+	return explained;
+}
+
 int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view)
 {
 	const struct ctask_chain *chain = &walk->chain;
 	struct ctask_task *task = &walk->snap->tasks[walk->snap->task_count - 1];
+	struct limit limit = { .left_s = NAN, .wait_for_s = NAN };
+	const struct ctask_link *wait_for;
 	struct wait wait;
-	const struct ctask_link *wait_for = NULL;
-	uint32_t first = chain->count;
-	bool explained = false;
 	uint64_t inner;
 
 	wait.walk = walk;
 	wait.future = view->fut_waiter;
+	wait.id = view->fut_waiter;
 	wait.kind = CTASK_WAIT_OTHER;
 	wait.left_s = NAN;
 	wait.sleep_delay = NAN;
 	wait.ready_text = NULL;
 	wait.text[0] = '\0'; /* the rest is long, and need not be cleared for each task */
-	/* The innermost frames that are asyncio's own. */
-	while (first && walk->codes.codes[chain->links[first - 1].code]->module)
-		first--;
-	for (uint32_t i = first; i < chain->count; i++) {
-		if (is_wait_for(walk->codes.codes[chain->links[i].code]))
-			wait_for = &chain->links[i];
-		else if (!explained)
-			explained = explain_frame(&wait, &chain->links[i]);
-	}
-	if (!explained && wait_for) {
+	if (!explain_frames(&wait, &wait_for)) {
 		/* To 3.11 wait_for awaits a future of its own, on behalf of `fut`. */
 		wait.link = wait_for;
-		if (!read_local(&wait, "waiter", &inner) && !read_local(&wait, "fut", &inner))
-			wait.future = inner;
-	}
-	if (!explained)
+		if (wait_for && !read_local(&wait, "waiter", &inner) &&
+		    !read_local(&wait, "fut", &inner))
+			wait.future = wait.id = inner;
 		explain_future(&wait, wait.future, 0);
-	if (wait_for)
-		add_wait_for(&wait, wait_for);
+	}
+	for (uint32_t i = 0; i < chain->count; i++)
+		look_for_limit(&wait, &chain->links[i], &limit);
+	add_limit(&wait, &limit);
 	task->wait_kind = (uint8_t)wait.kind;
 	task->wait_left_s = wait.left_s;
+	task->wait_id = wait.id;
 	return keep_text(&wait, task);
 }

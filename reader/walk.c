@@ -202,6 +202,12 @@ static int settle_edges(struct ctask_walk *walk)
 			continue;
 		if (edge.kind == CTASK_EDGE_AWAIT && is_wait_for(walk, waiter))
 			edge.kind = CTASK_EDGE_WAIT_FOR;
+		/* A concurrent future is most often an executor's; this one is a task's of another loop. */
+		if (edge.kind == CTASK_EDGE_AWAIT &&
+		    snap->tasks[waiter].wait_kind == CTASK_WAIT_EXECUTOR) {
+			snap->tasks[waiter].wait_kind = CTASK_WAIT_TASK;
+			snap->tasks[waiter].wait_text = snap->tasks[edge.awaited].name;
+		}
 		ret = ctask_snapshot_add_edge(snap, waiter, edge.awaited,
 					      (enum ctask_edge_kind)edge.kind);
 		if (ret)
@@ -250,5 +256,7 @@ int ctask_walk_run(struct ctask_walk *walk)
 	ret = walk_interpreters(walk);
 	if (!ret && !walk->count_only)
 		ret = settle_edges(walk);
+	if (!ret && walk->has_asyncio && !walk->snap->runtime_count)
+		ret = ctask_asyncio_add_runtime(walk, NULL) == CTASK_NONE ? -ENOMEM : 0;
 	return walk->heap.pages->error ? walk->heap.pages->error : ret;
 }

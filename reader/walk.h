@@ -108,6 +108,8 @@ int ctask_walk_run(struct ctask_walk *walk);
 int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_thread);
 /** asyncio.c: read the task at @p addr, unless it was. *ret_index is CTASK_NOT_SHOWN when it is done. */
 int ctask_asyncio_add_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index);
+/** asyncio.c: a runtime of the interpreter being read, whose loop is of @p type (may be NULL). CTASK_NONE: no memory. */
+uint32_t ctask_asyncio_add_runtime(struct ctask_walk *walk, const struct ctask_type *type);
 /** asyncio.c: the fields of the task or future at @p addr. */
 int ctask_task_view(struct ctask_walk *walk, uint64_t addr, struct ctask_task_view *ret_view);
 /** waiters.c: note who waits for the task of @p view, number @p awaited. */
