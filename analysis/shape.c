@@ -33,7 +33,14 @@ struct shapes {
 struct look {
 	uint32_t coroutine, stack, wait, runtime;
 	int32_t cancel_requests;
-	uint8_t state, wait_kind, cancel_pending, has_wait_left, unread;
+	uint64_t wait_id;
+	uint8_t state, wait_kind, cancel_pending, cancel_handled, has_wait_left, unread;
+};
+
+/* Kinds of waits for something that several tasks share, so that it matters which one it is. */
+static const bool is_shared_wait[CTASK_WAIT_KINDS] = {
+	[CTASK_WAIT_CONDITION] = true, [CTASK_WAIT_EVENT] = true,     [CTASK_WAIT_LOCK] = true,
+	[CTASK_WAIT_QUEUE] = true,     [CTASK_WAIT_SEMAPHORE] = true,
 };
 
 static void shapes_fini(struct shapes *s)
@@ -109,7 +116,10 @@ static uint32_t own_look(struct shapes *s, uint32_t task)
 	look.cancel_requests = t->cancel_requests;
 	look.state = t->state;
 	look.wait_kind = t->wait_kind;
+	if (t->wait_kind < CTASK_WAIT_KINDS && is_shared_wait[t->wait_kind])
+		look.wait_id = t->wait_id;
 	look.cancel_pending = t->cancel_pending;
+	look.cancel_handled = t->cancel_handled;
 	look.unread = s->unread[task];
 	look.has_wait_left = !isnan(t->wait_left_s);
 	return ctask_intern(&s->own, &look, sizeof(look));

@@ -42,7 +42,8 @@ struct ctask_tree {
  *
  * With @p fold, siblings become one line when all of this is the same: how they
  * are waited for, coroutine, stack with lines, state, requests to stop, what
- * they wait for apart from numbers in it, and all that is below them.
+ * they wait for apart from numbers in it, for locks, queues and the like the
+ * very object that they wait for, and all that is below them.
  *
  * Time and memory are linear in tasks and edges, but for sorting. No recursion.
  * Fails with -ENOMEM only.

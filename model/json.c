@@ -143,6 +143,10 @@ static void write_wait(struct ctask_json_writer *w, const struct ctask_task *t)
 	ctask_json_begin_object(w, "waiting_for");
 	ctask_json_word(w, "kind", ctask_wait_kind_words[t->wait_kind]);
 	ctask_json_text(w, "text", t->wait_text);
+	if (t->wait_id)
+		ctask_json_id(w, "id", t->wait_id);
+	else
+		ctask_json_null(w, "id");
 	ctask_json_seconds(w, "left_s", t->wait_left_s);
 	ctask_json_end_object(w);
 }
@@ -188,6 +192,7 @@ static void write_tasks(struct ctask_json_writer *w, const struct ctask_snapshot
 		ctask_json_known_int(w, "cancel_requests", t->cancel_requests >= 0,
 				     t->cancel_requests);
 		ctask_json_bool(w, "cancel_pending", t->cancel_pending);
+		ctask_json_bool(w, "cancel_handled", t->cancel_handled);
 		write_wait(w, t);
 		write_waiters(w, snap, &awaited, i, told);
 		write_scope_id(w, "scope", snap, t->scope);

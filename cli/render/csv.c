@@ -31,9 +31,11 @@ static const char *const columns[] = {
 	"line",
 	"waiting_for",
 	"waiting_for_text",
+	"waiting_for_id",
 	"left_s",
 	"cancel_requests",
 	"cancel_pending",
+	"cancel_handled",
 	"awaited_by",
 };
 
@@ -116,6 +118,9 @@ static void put_wait(struct sheet *s, const struct ctask_task *t)
 	put_separator(s);
 	put_text(s, waits ? t->wait_text : NULL);
 	put_separator(s);
+	if (waits && t->wait_id)
+		fprintf(s->out, "0x%" PRIx64, t->wait_id);
+	put_separator(s);
 	if (waits && isfinite(t->wait_left_s))
 		fprintf(s->out, "%.6f", t->wait_left_s);
 }
@@ -141,6 +146,8 @@ static void put_task(struct sheet *s, uint32_t i, uint32_t *told)
 		fprintf(s->out, "%d", t->cancel_requests);
 	put_separator(s);
 	fputs_unlocked(t->cancel_pending ? "true" : "false", s->out);
+	put_separator(s);
+	fputs_unlocked(t->cancel_handled ? "true" : "false", s->out);
 	put_separator(s);
 	put_waiters(s, i, told);
 	fputc_unlocked('\n', s->out);

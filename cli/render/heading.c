@@ -26,28 +26,34 @@ static void task_count(struct ctask_line *line, uint64_t shown, uint64_t all)
 	ctask_line_words(line, shown == 1 && all <= 1 ? " task" : " tasks");
 }
 
-/* " (1 running, 3 asked to stop)": what one would look for first. */
+/* " (1 running, 3 asked to stop, 2 went on though asked to)": what one would look for first. */
 static void notable(struct ctask_line *line, const struct ctask_snapshot *snap)
 {
-	uint32_t running = 0, stopping = 0;
+	uint32_t running = 0, stopping = 0, past = 0;
+	const char *before = " (";
 
 	for (uint32_t i = 0; i < snap->task_count; i++) {
+		enum ctask_stop stop = ctask_words_stop_of(&snap->tasks[i]);
+
 		running += snap->tasks[i].state == CTASK_RUNNING;
-		stopping += ctask_words_is_stopping(&snap->tasks[i]);
+		stopping += stop == CTASK_STOP_PENDING || stop == CTASK_STOP_HANDLED;
+		past += stop == CTASK_STOP_PAST;
 	}
-	if (!running && !stopping)
-		return;
-	ctask_line_words(line, " (");
-	if (running)
-		ctask_line_format(line, "%u running", running);
-	if (running && stopping)
-		ctask_line_words(line, ", ");
+	if (running) {
+		ctask_line_format(line, "%s%u running", before, running);
+		before = ", ";
+	}
 	if (stopping) {
+		ctask_line_words(line, before);
 		ctask_line_style(line, CTASK_STYLE_ALARM);
 		ctask_line_format(line, "%u asked to stop", stopping);
 		ctask_line_style(line, CTASK_STYLE_DIM);
+		before = ", ";
 	}
-	ctask_line_words(line, ")");
+	if (past)
+		ctask_line_format(line, "%s%u went on though asked to stop", before, past);
+	if (running || stopping || past)
+		ctask_line_words(line, ")");
 }
 
 static void implementation(struct ctask_line *line, const struct ctask_runtime *r)

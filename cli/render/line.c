@@ -10,10 +10,10 @@
 enum { ESCAPED_BYTES = 10 }; /* "\U0010ffff" */
 
 static const char *const style_codes[CTASK_STYLES] = {
-	[CTASK_STYLE_PLAIN] = "\033[0m",      [CTASK_STYLE_DIM] = "\033[0;2m",
-	[CTASK_STYLE_NAME] = "\033[0;1m",     [CTASK_STYLE_PLACE] = "\033[0;36m",
-	[CTASK_STYLE_WAIT] = "\033[0m",	      [CTASK_STYLE_RUNNING] = "\033[0;1;32m",
-	[CTASK_STYLE_ALARM] = "\033[0;1;31m",
+	[CTASK_STYLE_PLAIN] = "\033[0m",   [CTASK_STYLE_DIM] = "\033[0;2m",
+	[CTASK_STYLE_NAME] = "\033[0;1m",  [CTASK_STYLE_PLACE] = "\033[0;36m",
+	[CTASK_STYLE_WAIT] = "\033[0m",	   [CTASK_STYLE_RUNNING] = "\033[0;1;32m",
+	[CTASK_STYLE_NOTE] = "\033[0;33m", [CTASK_STYLE_ALARM] = "\033[0;1;31m",
 };
 
 void ctask_line_fini(struct ctask_line *line)

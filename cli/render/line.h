@@ -16,6 +16,7 @@ enum ctask_style {
 	CTASK_STYLE_PLACE,
 	CTASK_STYLE_WAIT,
 	CTASK_STYLE_RUNNING,
+	CTASK_STYLE_NOTE,  /**< worth knowing, but no reason to worry */
 	CTASK_STYLE_ALARM, /**< asked to stop, cycles, what could not be read */
 	CTASK_STYLES
 };

@@ -95,10 +95,8 @@ static void add_wait(struct ctask_line *cell, const void *data, uint32_t row)
 	const struct rows *rows = data;
 	const struct ctask_task *t = task_of(data, row);
 
-	if (ctask_words_is_stopping(t)) {
-		ctask_line_style(cell, CTASK_STYLE_ALARM);
+	if (ctask_words_stop_of(t) != CTASK_STOP_NONE) {
 		ctask_words_stop(cell, t);
-		ctask_line_style(cell, CTASK_STYLE_PLAIN);
 		if (t->wait_kind != CTASK_WAIT_NONE)
 			ctask_line_words(cell, ctask_words_dot(cell));
 	}

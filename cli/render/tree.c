@@ -238,11 +238,9 @@ static void add_wait(struct drawing *d, const struct ctask_node *node, struct ct
 		ctask_line_words(line, cycle ? "await cycle, drawn above" : "drawn above");
 		return;
 	}
-	if (ctask_words_is_stopping(t)) {
+	if (ctask_words_stop_of(t) != CTASK_STOP_NONE) {
 		separate(d, line);
-		ctask_line_style(line, CTASK_STYLE_ALARM);
 		ctask_words_stop(line, t);
-		ctask_line_style(line, CTASK_STYLE_PLAIN);
 	}
 	if (t->state == CTASK_RUNNING) {
 		separate(d, line);

@@ -83,6 +83,8 @@ START_TEST(a_task_with_everything)
 	snap->tasks[task].wait_left_s = 2.5;
 	snap->tasks[task].cancel_requests = 2;
 	snap->tasks[task].cancel_pending = true;
+	snap->tasks[task].cancel_handled = true;
+	snap->tasks[task].wait_id = 0x7f1234567890;
 	snap->tasks[task].scope = scope;
 	snap->scopes[scope].id = 0xabc;
 	snap->scopes[scope].owner = waiter;
@@ -97,6 +99,8 @@ START_TEST(a_task_with_everything)
 	ck_assert_str_eq(string(t, "state"), "waiting");
 	ck_assert_int_eq(key(t, "cancel_requests")->valueint, 2);
 	ck_assert(cJSON_IsTrue(key(t, "cancel_pending")));
+	ck_assert(cJSON_IsTrue(key(t, "cancel_handled")));
+	ck_assert_str_eq(string(key(t, "waiting_for"), "id"), "0x7f1234567890");
 	ck_assert_str_eq(string(key(t, "waiting_for"), "kind"), "sleep");
 	ck_assert_double_eq(key(key(t, "waiting_for"), "left_s")->valuedouble, 2.5);
 	ck_assert_int_eq(cJSON_GetArraySize(key(t, "awaited_by")), 1);
@@ -133,6 +137,8 @@ START_TEST(what_is_not_known_is_null)
 	ck_assert(cJSON_IsNull(key(t, "coroutine")));
 	ck_assert(cJSON_IsNull(key(t, "scope")));
 	ck_assert(cJSON_IsNull(key(key(t, "waiting_for"), "left_s")));
+	ck_assert(cJSON_IsNull(key(key(t, "waiting_for"), "id")));
+	ck_assert(cJSON_IsFalse(key(t, "cancel_handled")));
 	ck_assert(cJSON_IsNull(key(cJSON_GetArrayItem(key(t, "stack"), 1), "line")));
 	printed_fini(&p);
 	ctask_snapshot_destroy(snap);

@@ -61,12 +61,12 @@ START_TEST(a_tree)
 	assert_text(
 		snap, ctask_render_tree, plain,
 		"python3 svc.py   pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, "
-		"15 tasks (1 asked to stop) · read in 2.1 ms, not stopped\n"
+		"15 tasks (1 went on though asked to stop) · read in 2.1 ms, not stopped\n"
 		"\n"
 		"Task-1  worker  svc.py:33\n"
 		"├─ gather ── ingest  worker  svc.py:33\n"
 		"│  └─ task_group ── 12*[worker  svc.py:33]  sleep 5 s, 0.9 to 3.1 s left\n"
-		"└─ wait_for ── report  worker  svc.py:33    asked to stop 2 times · Event.wait\n");
+		"└─ wait_for ── report  worker  svc.py:33    was asked to stop 2 times, goes on · Event.wait\n");
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
@@ -140,6 +140,65 @@ START_TEST(several_runtimes)
 		    "no thread · interpreter 2 · 1 task\n"
 		    "\n"
 		    "b  worker  svc.py:33  sleep 5 s\n");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
+static const struct {
+	bool pending, handled;
+	int32_t requests;
+	enum ctask_task_state state;
+	const char *words, *color;
+} stops[] = {
+	{ true, false, 1, CTASK_READY, "asked to stop, not delivered yet · ready", "\033[0;1;31m" },
+	{ true, true, 3, CTASK_READY, "asked to stop 3 times, not delivered yet", "\033[0;1;31m" },
+	{ true, false, -1, CTASK_READY, "asked to stop, not delivered yet", "\033[0;1;31m" },
+	{ false, true, 1, CTASK_WAITING, "asked to stop, cleaning up · sleep", "\033[0;1;31m" },
+	{ false, true, 0, CTASK_WAITING, "asked to stop, cleaning up · sleep", "\033[0;1;31m" },
+	{ false, false, 1, CTASK_WAITING, "was asked to stop, goes on · sleep", "\033[0;33m" },
+	{ false, false, 2, CTASK_WAITING, "was asked to stop 2 times, goes on", "\033[0;33m" },
+	{ false, false, 0, CTASK_WAITING, "svc.py:33  sleep", "" },
+	{ true, true, 1, CTASK_DONE, "svc.py:33  done", "" },
+};
+
+START_TEST(one_stop)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+	uint32_t task = made_task(snap, "t", true);
+	struct ctask_task *t = &snap->tasks[task];
+	struct ctask_render_options options = plain;
+	auto_free char *text = NULL, *colored = NULL;
+	char want[128];
+
+	t->cancel_pending = stops[_i].pending;
+	t->cancel_handled = stops[_i].handled;
+	t->cancel_requests = stops[_i].requests;
+	t->state = stops[_i].state;
+	text = render(snap, ctask_render_tree, plain);
+	ck_assert_msg(strstr(text, stops[_i].words) != NULL, "%s", text);
+	options.color = true;
+	colored = render(snap, ctask_render_tree, options);
+	snprintf(want, sizeof(want), "%s%.10s", stops[_i].color, stops[_i].words);
+	ck_assert_msg(!*stops[_i].color || strstr(colored, want) != NULL, "%s", colored);
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
+START_TEST(stops_are_counted)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+	auto_free char *text = NULL;
+
+	for (uint32_t i = 0; i < 6; i++) {
+		made_numbered_task(snap, i, true);
+		snap->tasks[i].cancel_pending = i == 1;
+		snap->tasks[i].cancel_handled = i == 2;
+		snap->tasks[i].cancel_requests = i > 0 && i < 6;
+	}
+	snap->tasks[0].state = CTASK_RUNNING;
+	text = render(snap, ctask_render_tree, plain);
+	ck_assert_ptr_nonnull(strstr(text, "6 tasks (1 running, 2 asked to stop, 3 went on though "
+					   "asked to stop) · read"));
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
@@ -226,15 +285,18 @@ START_TEST(csv)
 
 	snap->tasks[b].wait_left_s = 1.5;
 	snap->tasks[b].wait_text = "sleep, 5 s";
+	snap->tasks[b].wait_id = 0xabc;
+	snap->tasks[b].cancel_handled = true;
 	made_edge(snap, a, b, CTASK_EDGE_GATHER);
 	made_edge(snap, a, b, CTASK_EDGE_AWAIT);
 	assert_text(snap, ctask_render_csv, plain,
 		    "id,name,runtime,thread_id,state,coroutine,function,file,line,waiting_for,"
-		    "waiting_for_text,left_s,cancel_requests,cancel_pending,awaited_by\n"
+		    "waiting_for_text,waiting_for_id,left_s,cancel_requests,cancel_pending,"
+		    "cancel_handled,awaited_by\n"
 		    "0x7f0000000000,\"say \"\"hi\"\", you\",0,4242,waiting,worker,worker,"
-		    "/srv/svc.py,33,gather,gather,,0,false,\n"
+		    "/srv/svc.py,33,gather,gather,,,0,false,false,\n"
 		    "0x7f0000000100,zz,0,4242,waiting,worker,worker,/srv/svc.py,33,sleep,"
-		    "\"sleep, 5 s\",1.500000,0,false,0x7f0000000000\n");
+		    "\"sleep, 5 s\",0xabc,1.500000,0,false,true,0x7f0000000000\n");
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
@@ -250,8 +312,8 @@ START_TEST(table)
 		snap, ctask_render_table, plain,
 		"ID              NAME       STATE    AWAITED BY  WHERE              WAITS FOR\n"
 		"0x7f0000000000  a          waiting  -           worker  svc.py:33  gather\n"
-		"0x7f0000000100  worker-10  waiting  a           worker  svc.py:33  asked to stop · "
-		"sleep 5 s\n");
+		"0x7f0000000100  worker-10  waiting  a           worker  svc.py:33  was asked to "
+		"stop, goes on · sleep 5 s\n");
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
@@ -399,6 +461,8 @@ int main(void)
 	tcase_add_test(tests, a_tree_in_ascii_with_ids);
 	tcase_add_test(tests, a_running_task);
 	tcase_add_test(tests, several_runtimes);
+	tcase_add_loop_test(tests, one_stop, 0, ARRAY_SIZE(stops));
+	tcase_add_test(tests, stops_are_counted);
 	tcase_add_test(tests, shared_and_cycles);
 	tcase_add_loop_test(tests, one_hostile_text, 0, ARRAY_SIZE(hostile));
 	tcase_add_test(tests, csv);

@@ -142,6 +142,10 @@ static void change_pending(struct ctask_snapshot *s)
 {
 	s->tasks[0].cancel_pending = true;
 }
+static void change_handled(struct ctask_snapshot *s)
+{
+	s->tasks[0].cancel_handled = true;
+}
 static void add_problem(struct ctask_snapshot *s)
 {
 	ctask_snapshot_add_problem(s, s->tasks[0].id, "its stack");
@@ -167,7 +171,7 @@ static const struct {
 	{ change_nothing, true },    { change_state, false },	  { change_stack, false },
 	{ change_coroutine, false }, { change_wait_kind, false }, { change_wait_text, false },
 	{ change_cancel, false },    { change_pending, false },	  { add_problem, false },
-	{ change_number, true },     { change_left, true },
+	{ change_number, true },     { change_left, true },	  { change_handled, false },
 };
 
 START_TEST(one_change)
@@ -178,6 +182,29 @@ START_TEST(one_change)
 	made_task(snap, "b", true);
 	changes[_i].change(snap);
 	assert_sketch(snap, true, changes[_i].folds ? "2*a" : "a b");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
+/* Which lock it is matters; which future does not, because each waits for its own. */
+START_TEST(what_is_waited_for)
+{
+	static const bool matters[CTASK_WAIT_KINDS] = {
+		[CTASK_WAIT_CONDITION] = true, [CTASK_WAIT_EVENT] = true,
+		[CTASK_WAIT_LOCK] = true,      [CTASK_WAIT_QUEUE] = true,
+		[CTASK_WAIT_SEMAPHORE] = true,
+	};
+	struct ctask_snapshot *snap = made_snapshot();
+
+	for (const char *name = "a\0b\0c\0d"; *name; name += 2) {
+		uint32_t task = made_task(snap, name, true);
+
+		snap->tasks[task].wait_kind = (uint8_t)_i;
+		snap->tasks[task].wait_id = *name < 'c' ? 0x10 : 0x20;
+	}
+	assert_sketch(snap, true, matters[_i] ? "2*a 2*c" : "4*a");
+	snap->tasks[0].wait_id = snap->tasks[1].wait_id = 0; /* not known */
+	assert_sketch(snap, true, matters[_i] ? "2*a 2*c" : "4*a");
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
@@ -364,6 +391,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, one_forest, 0, ARRAY_SIZE(forests));
 	tcase_add_loop_test(tests, one_change, 0, ARRAY_SIZE(changes));
+	tcase_add_loop_test(tests, what_is_waited_for, 1, CTASK_WAIT_KINDS);
 	tcase_add_test(tests, kinds_of_edges);
 	tcase_add_test(tests, natural_order);
 	tcase_add_test(tests, members_of_folded_lines);
