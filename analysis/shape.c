@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analysis/intern.h"
+#include "analysis/number.h"
 #include "model/cleanup.h"
 
 /*
@@ -56,27 +57,19 @@ static void shapes_fini(struct shapes *s)
 	free(s->key);
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* Copy @p text with each number in it, hexadecimal ones too, as a single '#'. */
+/* Copy @p text with each number in it as one byte that no text has. */
 static size_t without_numbers(const char *text, char *to)
 {
+	struct ctask_number numbers[CTASK_NUMBERS_MAX];
+	size_t count = ctask_numbers_find(text, numbers);
 	char *start = to;
 
-	while (*text) {
-		if (!is_digit(*text)) {
-			*to++ = *text++;
-			continue;
-		}
-		if (text[0] == '0' && text[1] == 'x')
-			text += 2 + strspn(text + 2, "0123456789abcdef");
-		else
-			text += strspn(text, "0123456789.");
-		*to++ = '#';
+	for (size_t i = 0; i < count; i++) {
+		to = mempcpy(to, text, (size_t)(numbers[i].at - text));
+		*to++ = '\xff';
+		text = numbers[i].at + numbers[i].len;
 	}
+	to = mempcpy(to, text, strlen(text));
 	return (size_t)(to - start);
 }
 

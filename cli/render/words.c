@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/number.h"
+#include "model/cleanup.h"
+
 enum {
 	CHAIN_MAX = 4,	/* functions in a chain; of a longer one the middle is counted */
 	CHAIN_HEAD = 2, /* of these, outermost ones */
-	NUMBERS_MAX = 8,
 };
 
 const char *ctask_words_dot(const struct ctask_line *line)
@@ -173,44 +175,34 @@ void ctask_words_stop(struct ctask_line *line, const struct ctask_task *task)
 	ctask_line_style(line, CTASK_STYLE_PLAIN);
 }
 
-/* A number inside a text, and its least and greatest value in all that are alike. */
-struct number {
-	const char *at;
-	size_t len;
-	double low, high;
-	bool differs;
+/* A number of a text, and its least and greatest in all texts that are alike, as they wrote it. */
+struct range {
+	struct ctask_number at, low, high;
 };
 
-/* The next number at or after *at; hexadecimal ones count as one. False at the end. */
-static bool next_number(const char **at, struct number *ret)
+static double value(const struct ctask_number *number)
 {
-	const char *start = *at + strcspn(*at, "0123456789");
-
-	if (!*start)
-		return false;
-	ret->at = start;
-	ret->differs = false;
-	if (start[0] == '0' && start[1] == 'x') {
-		ret->len = 2 + strspn(start + 2, "0123456789abcdef");
-		ret->low = ret->high = NAN;
-	} else {
-		ret->len = strspn(start, "0123456789.");
-		ret->low = ret->high = strtod(start, NULL);
-	}
-	*at = start + ret->len;
-	return true;
+	return strtod(number->at, NULL);
 }
 
-static void compare_number(struct number *known, const struct number *other)
+static void widen(struct range *range, const struct ctask_number *number)
 {
-	if (known->len != other->len || memcmp(known->at, other->at, known->len) != 0)
-		known->differs = true;
-	if (isnan(known->low) || isnan(other->low)) {
-		known->low = NAN;
+	if (number->len == range->at.len && memcmp(number->at, range->at.at, number->len) == 0)
 		return;
-	}
-	known->low = fmin(known->low, other->low);
-	known->high = fmax(known->high, other->high);
+	if (value(number) < value(&range->low))
+		range->low = *number;
+	else if (value(number) > value(&range->high))
+		range->high = *number;
+}
+
+static void add_part(struct ctask_line *line, const char *text, size_t len)
+{
+	auto_free char *part = strndup(text, len);
+
+	if (part)
+		ctask_line_text(line, part);
+	else
+		line->failed = true;
 }
 
 /* The wait text of the first, with "3 to 7" for a number that is not the same in all. */
@@ -218,42 +210,30 @@ static void wait_text(struct ctask_line *line, const struct ctask_snapshot *snap
 		      struct ctask_alike alike)
 {
 	ctask_text text = snap->tasks[alike.tasks[0]].wait_text;
-	struct number numbers[NUMBERS_MAX];
-	size_t count = 0;
-	char piece[512];
+	struct ctask_number numbers[CTASK_NUMBERS_MAX];
+	struct range ranges[CTASK_NUMBERS_MAX];
+	size_t count = ctask_numbers_find(text, numbers);
 	const char *at = text;
 
-	while (count < NUMBERS_MAX && next_number(&at, &numbers[count]))
-		count++;
+	for (size_t n = 0; n < count; n++)
+		ranges[n] = (struct range){ numbers[n], numbers[n], numbers[n] };
 	for (uint32_t i = 1; i < alike.count && count > 0; i++) {
 		ctask_text other = snap->tasks[alike.tasks[i]].wait_text;
-		struct number number;
+		size_t others = other && other != text ? ctask_numbers_find(other, numbers) : 0;
 
-		if (!other || other == text)
-			continue;
-		for (size_t n = 0; n < count && next_number(&other, &number); n++)
-			compare_number(&numbers[n], &number);
+		for (size_t n = 0; n < count && n < others; n++)
+			widen(&ranges[n], &numbers[n]);
 	}
-	at = text;
 	for (size_t n = 0; n < count; n++) {
-		size_t len = (size_t)(numbers[n].at - at);
+		const struct range *r = &ranges[n];
 
-		if (!numbers[n].differs)
+		if (r->low.at == r->high.at)
 			continue;
-		for (; len > 0;) {
-			size_t part = len < sizeof(piece) - 1 ? len : sizeof(piece) - 1;
-
-			memcpy(piece, at, part);
-			piece[part] = '\0';
-			ctask_line_text(line, piece);
-			at += part;
-			len -= part;
-		}
-		if (isnan(numbers[n].low))
-			ctask_line_words(line, line->utf8 ? "0x…" : "0x...");
-		else
-			ctask_line_format(line, "%.15g to %.15g", numbers[n].low, numbers[n].high);
-		at = numbers[n].at + numbers[n].len;
+		add_part(line, at, (size_t)(r->at.at - at));
+		add_part(line, r->low.at, r->low.len);
+		ctask_line_words(line, " to ");
+		add_part(line, r->high.at, r->high.len);
+		at = r->at.at + r->at.len;
 	}
 	ctask_line_text(line, at);
 }

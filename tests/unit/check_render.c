@@ -144,6 +144,25 @@ START_TEST(several_runtimes)
 }
 END_TEST
 
+START_TEST(ranges)
+{
+	static const char *const waits[] = { "size 9, of 2 s, Worker1.x",
+					     "size 12, of 2 s, Worker1.x",
+					     "size 2.50, of 2 s, Worker1.x",
+					     "size 9, of 2 s, Worker1.x" };
+	struct ctask_snapshot *snap = made_snapshot();
+	auto_free char *text = NULL;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(waits); i++)
+		made_numbered_task(snap, i, true);
+	for (uint32_t i = 0; i < ARRAY_SIZE(waits); i++)
+		snap->tasks[i].wait_text = waits[i];
+	text = render(snap, ctask_render_tree, plain);
+	ck_assert_msg(strstr(text, "  size 2.50 to 12, of 2 s, Worker1.x\n") != NULL, "%s", text);
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 static const struct {
 	bool pending, handled;
 	int32_t requests;
@@ -461,6 +480,7 @@ int main(void)
 	tcase_add_test(tests, a_tree_in_ascii_with_ids);
 	tcase_add_test(tests, a_running_task);
 	tcase_add_test(tests, several_runtimes);
+	tcase_add_test(tests, ranges);
 	tcase_add_loop_test(tests, one_stop, 0, ARRAY_SIZE(stops));
 	tcase_add_test(tests, stops_are_counted);
 	tcase_add_test(tests, shared_and_cycles);

@@ -186,6 +186,51 @@ START_TEST(one_change)
 }
 END_TEST
 
+static const struct {
+	const char *text, *other;
+	bool folds;
+} waits[] = {
+	{ "size 3, maxsize 10", "size 25, maxsize 9", true },
+	{ "sleep 5 s", "sleep 0.25 s", true },
+	{ "sleep -1 s", "sleep 1 s", true },
+	{ "Task-5", "Task-12", true },
+	{ "shield of Task-5, 3 left.", "shield of Task-6, 4 left.", true },
+	{ "Worker1Queue.get", "Worker2Queue.get", false },
+	{ "worker_1", "worker_2", false },
+	{ "Queue2.get", "Queue3.get", false },
+	{ "sleep 1.23457e+06 s", "sleep 1.23458e+06 s", false },
+	{ "sleep 1e-05 s", "sleep 1e-06 s", false },
+	{ "sleep 1e+06 s", "sleep 2e+06 s", false },
+	{ "10.0.0.1", "10.0.0.2", false },
+	{ "0x7f01", "0x7f02", false },
+	{ "caf\xc3\xa9"
+	  "1",
+	  "caf\xc3\xa9"
+	  "2",
+	  false },
+	{ "5", "#", false },
+	{ "5 of 6", "5", false },
+	{ "..5", "..6", false },
+	{ "1..5", "2..5", false },
+	{ "5s", "6s", false },
+	{ "1 2 3 4 5 6 7 8 9", "9 2 3 4 5 6 7 8 9", true },
+	{ "1 2 3 4 5 6 7 8 9", "1 2 3 4 5 6 7 8 10", false },
+};
+
+/* Numbers in what is waited for may differ, nothing else may. */
+START_TEST(one_wait)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+
+	made_task(snap, "a", true);
+	made_task(snap, "b", true);
+	snap->tasks[0].wait_text = waits[_i].text;
+	snap->tasks[1].wait_text = waits[_i].other;
+	assert_sketch(snap, true, waits[_i].folds ? "2*a" : "a b");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 /* Which lock it is matters; which future does not, because each waits for its own. */
 START_TEST(what_is_waited_for)
 {
@@ -391,6 +436,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, one_forest, 0, ARRAY_SIZE(forests));
 	tcase_add_loop_test(tests, one_change, 0, ARRAY_SIZE(changes));
+	tcase_add_loop_test(tests, one_wait, 0, ARRAY_SIZE(waits));
 	tcase_add_loop_test(tests, what_is_waited_for, 1, CTASK_WAIT_KINDS);
 	tcase_add_test(tests, kinds_of_edges);
 	tcase_add_test(tests, natural_order);
