@@ -110,39 +110,9 @@ static void add_branch(struct drawing *d, const struct ctask_node *node)
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
 }
 
-static size_t stem_len(const char *name)
+static struct ctask_alike alike_of(const struct drawing *d, const struct ctask_node *node)
 {
-	size_t len = strlen(name);
-
-	while (len > 0 && name[len - 1] >= '0' && name[len - 1] <= '9')
-		len--;
-	return len;
-}
-
-/* "worker-*" where all are called so; nothing where asyncio made the names, or they are not alike. */
-static void add_folded_name(struct drawing *d, const struct ctask_node *node)
-{
-	const struct ctask_task *tasks = d->snap->tasks;
-	const uint32_t *members = d->tree->members + node->members_first;
-	ctask_text first = tasks[members[0]].name;
-	size_t len = first ? stem_len(first) : 0;
-	char stem[64];
-
-	if (len == 0 || len >= sizeof(stem) || (len == 5 && memcmp(first, "Task-", 5) == 0))
-		return;
-	for (uint32_t i = 1; i < node->member_count; i++) {
-		ctask_text name = tasks[members[i]].name;
-
-		if (!name || strncmp(name, first, len) != 0 || stem_len(name) != len)
-			return;
-	}
-	memcpy(stem, first, len);
-	stem[len] = '\0';
-	ctask_line_style(&d->line, CTASK_STYLE_NAME);
-	ctask_line_text(&d->line, stem);
-	ctask_line_words(&d->line, first[len] ? "*" : "");
-	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
-	ctask_line_words(&d->line, "  ");
+	return (struct ctask_alike){ d->tree->members + node->members_first, node->member_count };
 }
 
 static void add_name(struct drawing *d, const struct ctask_node *node)
@@ -154,7 +124,12 @@ static void add_name(struct drawing *d, const struct ctask_node *node)
 		ctask_line_pad(&d->line, d->line.width + GAP);
 	}
 	if (node->member_count > 1) {
-		add_folded_name(d, node);
+		ctask_line_style(&d->line, CTASK_STYLE_NAME);
+		if (ctask_words_names(&d->line, d->snap, alike_of(d, node))) {
+			ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+			ctask_line_words(&d->line, "  ");
+		}
+		ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
 		return;
 	}
 	if (ctask_words_chain_begins(d->snap, t, t->name))
@@ -228,7 +203,7 @@ static bool children_tell(const struct ctask_node *node, const struct ctask_task
 static void add_wait(struct drawing *d, const struct ctask_node *node, struct ctask_line *line)
 {
 	const struct ctask_task *t = &d->snap->tasks[node->task];
-	struct ctask_alike alike = { d->tree->members + node->members_first, node->member_count };
+	struct ctask_alike alike = alike_of(d, node);
 
 	d->said = false;
 	if (node->mark != CTASK_NODE_DRAWN) {

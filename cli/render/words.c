@@ -11,7 +11,19 @@
 enum {
 	CHAIN_MAX = 4,	/* functions in a chain; of a longer one the middle is counted */
 	CHAIN_HEAD = 2, /* of these, outermost ones */
+	NAMES_MAX = 3,	/* of tasks that are told together */
 };
+
+/* Append the first @p len bytes of @p text. */
+static void add_part(struct ctask_line *line, const char *text, size_t len)
+{
+	auto_free char *part = strndup(text, len);
+
+	if (part)
+		ctask_line_text(line, part);
+	else
+		line->failed = true;
+}
 
 const char *ctask_words_dot(const struct ctask_line *line)
 {
@@ -41,6 +53,73 @@ void ctask_words_duration(struct ctask_line *line, uint64_t us)
 		ctask_line_format(line, "%.1f ms", (double)us / 1e3);
 	else
 		ctask_line_format(line, "%.2f s", (double)us / 1e6);
+}
+
+/* What some names have in common: all of it, or what stands before the final digits. */
+struct stem {
+	ctask_text name; /* the first of them */
+	size_t len;
+	bool several; /* names, which differ in their digits */
+};
+
+static struct stem stem_of(ctask_text name)
+{
+	size_t len = strlen(name), stem = len;
+
+	while (stem > 0 && name[stem - 1] >= '0' && name[stem - 1] <= '9')
+		stem--;
+	return (struct stem){ name, stem > 0 ? stem : len, false };
+}
+
+static bool is_automatic(const struct stem *stem)
+{
+	return stem->len == strlen("Task-") && stem->name[stem->len] &&
+	       memcmp(stem->name, "Task-", stem->len) == 0;
+}
+
+/* Count @p stem to one of @p stems that is the same, or add it. False when there is no room. */
+static bool collect_stem(struct stem *stems, uint32_t *count, const struct stem *stem)
+{
+	for (uint32_t i = 0; i < *count; i++) {
+		struct stem *known = &stems[i];
+
+		if (known->len != stem->len || memcmp(known->name, stem->name, stem->len) != 0)
+			continue;
+		known->several |= strcmp(known->name + stem->len, stem->name + stem->len) != 0;
+		return true;
+	}
+	if (*count == NAMES_MAX)
+		return false;
+	stems[(*count)++] = *stem;
+	return true;
+}
+
+bool ctask_words_names(struct ctask_line *line, const struct ctask_snapshot *snap,
+		       struct ctask_alike alike)
+{
+	struct stem stems[NAMES_MAX];
+	uint32_t count = 0;
+	bool more = false;
+
+	for (uint32_t i = 0; i < alike.count; i++) {
+		ctask_text name = snap->tasks[alike.tasks[i]].name;
+		struct stem stem = stem_of(name ? name : "");
+
+		if (stem.len == 0 || is_automatic(&stem) || !collect_stem(stems, &count, &stem))
+			more = true;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		ctask_line_words(line, i ? ", " : "");
+		if (stems[i].several) {
+			add_part(line, stems[i].name, stems[i].len);
+			ctask_line_words(line, "*");
+		} else {
+			ctask_line_text(line, stems[i].name);
+		}
+	}
+	if (count && more)
+		ctask_line_words(line, line->utf8 ? ", …" : ", ...");
+	return count > 0;
 }
 
 static const struct ctask_frame *frame_at(const struct ctask_snapshot *snap,
@@ -193,16 +272,6 @@ static void widen(struct range *range, const struct ctask_number *number)
 		range->low = *number;
 	else if (value(number) > value(&range->high))
 		range->high = *number;
-}
-
-static void add_part(struct ctask_line *line, const char *text, size_t len)
-{
-	auto_free char *part = strndup(text, len);
-
-	if (part)
-		ctask_line_text(line, part);
-	else
-		line->failed = true;
 }
 
 /* The wait text of the first, with "3 to 7" for a number that is not the same in all. */

@@ -11,6 +11,13 @@ struct ctask_alike {
 	uint32_t count;
 };
 
+/**
+ * The names of tasks that are told together: "orders, billing, audit", "api-*",
+ * "orders, db-*, audit, …"; without those that asyncio made ("Task-7"). False when
+ * that leaves nothing.
+ */
+bool ctask_words_names(struct ctask_line *line, const struct ctask_snapshot *snap,
+		       struct ctask_alike alike);
 /** " · " or " - " */
 const char *ctask_words_dot(const struct ctask_line *line);
 /** A time as people say it: "0.9 s", "42 s", "3 min 5 s", "2 h 10 min", "3 days". */

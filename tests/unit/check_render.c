@@ -144,6 +144,36 @@ START_TEST(several_runtimes)
 }
 END_TEST
 
+static const struct {
+	const char *names, *words; /* names end in commas */
+} folded_names[] = {
+	{ "orders,billing,audit,", "3*[audit, billing, orders  worker  svc.py:33]" },
+	{ "a,b,c,d,", "4*[a, b, c, …  worker  svc.py:33]" },
+	{ "api-1,api-2,db-7,db-8,", "4*[api-*, db-*  worker  svc.py:33]" },
+	{ "api-1,api-2,db-7,", "3*[api-*, db-7  worker  svc.py:33]" },
+	{ "api-1,api-1,", "2*[api-1  worker  svc.py:33]" },
+	{ "Task-1,Task-2,", "2*[worker  svc.py:33]" },
+	{ "Task-1,audit,Task-2,", "3*[audit, …  worker  svc.py:33]" },
+	{ "Task-1,,", "2*[worker  svc.py:33]" },
+	{ "Task-,Task-x,", "2*[Task-, Task-x  worker  svc.py:33]" },
+	{ "7,8,9,10,", "4*[7, 8, 9, …  worker  svc.py:33]" },
+	{ "a\nb,c,", "2*[a\\nb, c  worker  svc.py:33]" },
+};
+
+START_TEST(one_list_of_names)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+	auto_free char *names = strdup(folded_names[_i].names);
+	auto_free char *text = NULL;
+
+	for (char *rest = names, *name; (name = strsep(&rest, ",")) != NULL && rest;)
+		made_task(snap, name, true);
+	text = render(snap, ctask_render_tree, plain);
+	ck_assert_msg(strstr(text, folded_names[_i].words) != NULL, "%s", text);
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 START_TEST(ranges)
 {
 	static const char *const waits[] = { "size 9, of 2 s, Worker1.x",
@@ -480,6 +510,7 @@ int main(void)
 	tcase_add_test(tests, a_tree_in_ascii_with_ids);
 	tcase_add_test(tests, a_running_task);
 	tcase_add_test(tests, several_runtimes);
+	tcase_add_loop_test(tests, one_list_of_names, 0, ARRAY_SIZE(folded_names));
 	tcase_add_test(tests, ranges);
 	tcase_add_loop_test(tests, one_stop, 0, ARRAY_SIZE(stops));
 	tcase_add_test(tests, stops_are_counted);
