@@ -322,7 +322,11 @@ static int read_coroutine(struct ctask_walk *walk, uint32_t index,
 		task->state = CTASK_READY;
 	else
 		task->state = CTASK_WAITING;
-	return task->state == CTASK_WAITING ? ctask_waits_read(walk, view) : 0;
+	if (!chain->executing)
+		ret = ctask_scopes_read(walk, index);
+	if (!ret && snap->tasks[index].state == CTASK_WAITING)
+		ret = ctask_waits_read(walk, view);
+	return ret;
 }
 
 static int read_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index)

@@ -133,6 +133,7 @@ uint64_t ctask_callbacks_next(struct ctask_walk *walk, struct ctask_callbacks *c
 struct target {
 	enum lead lead;
 	uint64_t obj;
+	uint64_t group; /* the task group that has the task, or 0 */
 	enum ctask_edge_kind kind;
 };
 
@@ -175,9 +176,12 @@ static struct ctask_near_lead *near_lead(struct ctask_walk *walk, uint64_t callb
 
 static bool recall(const struct ctask_near_lead *near, struct target *ret)
 {
-	*ret = (struct target){ .lead = (enum lead)near->lead,
-				.obj = near->obj,
-				.kind = (enum ctask_edge_kind)near->kind };
+	*ret = (struct target){
+		.lead = (enum lead)near->lead,
+		.obj = near->obj,
+		.group = near->kind == CTASK_EDGE_TASK_GROUP ? near->self : 0,
+		.kind = (enum ctask_edge_kind)near->kind,
+	};
 	return near->leads;
 }
 
@@ -233,7 +237,12 @@ static bool find_lead_of_method(struct ctask_walk *walk, uint64_t function, uint
 	obj = self;
 	if (row->lead != TO_SELF && ctask_attr(heap, self, row->name, &obj))
 		return false;
-	*ret = (struct target){ .lead = row->lead, .obj = obj, .kind = row->kind };
+	*ret = (struct target){
+		.lead = row->lead,
+		.obj = obj,
+		.group = row->kind == CTASK_EDGE_TASK_GROUP ? self : 0,
+		.kind = row->kind,
+	};
 	return true;
 }
 
@@ -439,10 +448,10 @@ static int follow_target(struct ctask_walk *walk, const struct target *target,
 			 const struct ctask_task_view *view, uint32_t awaited)
 {
 	uint32_t first;
-	int ret;
+	int ret = target->group ? ctask_scopes_add_child(walk, target->group, awaited) : 0;
 
-	if (!target->obj)
-		return 0;
+	if (ret || !target->obj)
+		return ret;
 	if (target->lead == TO_SELF || target->lead == TO_TASK)
 		return add_edge(walk, target->obj, awaited, target->kind);
 	ret = waiters_of_future(walk, target->obj, target->lead == TO_QUEUE, &first);

@@ -456,39 +456,15 @@ static void explain_future(struct wait *wait, uint64_t future, int depth)
 	}
 }
 
-/*
- * The end of an asyncio.timeout that a frame is inside of, or of a wait_for
- * from 3.12 on, which is built on it: the Timeout, or its bound __aexit__, lies
- * on the frame's value stack. NAN when there is none.
- */
-static double left_of_timeout(struct wait *wait, const struct ctask_link *link)
+/* The first end of the asyncio.timeouts that a frame is inside of; NAN when there is none. */
+static double left_of_timeouts(struct wait *wait, const struct ctask_link *link)
 {
-	enum { SLOTS_MAX = 64 };
-	struct ctask_heap *heap = &wait->walk->heap;
-	const struct ctask_layout *l = &heap->layout;
-	int slots = ctask_code_slots(&wait->walk->codes, wait->walk->codes.codes[link->code]);
-	uint64_t slot = link->locals + (uint64_t)(slots < 0 ? 0 : slots) * 8, end;
+	struct ctask_block blocks[CTASK_BLOCKS_MAX];
+	uint32_t count = ctask_blocks_of(wait->walk, link, blocks);
 	double least = NAN;
 
-	end = link->stack_top - 8ull * l->awaited_slot; /* what is awaited is no block */
-	for (int n = 0; slots >= 0 && slot < end && n < SLOTS_MAX; slot += 8, n++) {
-		const struct ctask_type *type;
-		uint64_t obj, when;
-		double at;
-
-		if (ctask_heap_u64(heap, slot, &obj))
-			break;
-		obj &= ~(uint64_t)l->ref_tag_mask;
-		type = ctask_type_of(heap, obj);
-		if (type && type->kind == CTASK_KIND_METHOD &&
-		    !ctask_heap_u64(heap, obj + l->method_self, &obj))
-			type = ctask_type_of(heap, obj);
-		if (type && !strcmp(ctask_type_short_name(type), "Timeout") &&
-		    (!read_attr(wait, obj, "_when", &when) ||
-		     !read_attr(wait, obj, "_deadline", &when)) && /* async_timeout's */
-		    !ctask_number_value(heap, when, &at))
-			least = fmin(least, at - wait->walk->now_s);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		least = fmin(least, blocks[i].deadline_in_s);
 	return least;
 }
 
@@ -510,7 +486,7 @@ static void look_for_limit(struct wait *wait, const struct ctask_link *link, str
 	if (is_wait_for && !read_local(wait, "timeout_handle", &value))
 		limit.left_s = left_of_timer(wait, value);
 	else
-		limit.left_s = left_of_timeout(wait, link);
+		limit.left_s = left_of_timeouts(wait, link);
 	if (is_wait_for && (read_local(wait, "timeout", &value) ||
 			    ctask_number_value(&wait->walk->heap, value, &limit.wait_for_s)))
 		limit.wait_for_s = NAN;

@@ -27,6 +27,7 @@ void ctask_walk_fini(struct ctask_walk *walk)
 	ctask_heap_fini(&walk->heap);
 	ctask_table_fini(&walk->task_index);
 	ctask_table_fini(&walk->loop_index);
+	ctask_table_fini(&walk->scope_index);
 	ctask_table_fini(&walk->future_index);
 	ctask_chain_fini(&walk->chain);
 	free(walk->threads);
@@ -43,6 +44,7 @@ static void forget(struct ctask_walk *walk)
 	walk->heap.layout = walk->python->layout;
 	ctask_table_clear(&walk->task_index);
 	ctask_table_clear(&walk->loop_index);
+	ctask_table_clear(&walk->scope_index);
 	ctask_table_clear(&walk->future_index);
 	memset(walk->near_leads, 0, sizeof(walk->near_leads));
 	walk->thread_count = 0;
@@ -256,6 +258,8 @@ int ctask_walk_run(struct ctask_walk *walk)
 	ret = walk_interpreters(walk);
 	if (!ret && !walk->count_only)
 		ret = settle_edges(walk);
+	if (!ret && !walk->count_only)
+		ret = ctask_scopes_settle(walk);
 	if (!ret && walk->has_asyncio && !walk->snap->runtime_count)
 		ret = ctask_asyncio_add_runtime(walk, NULL) == CTASK_NONE ? -ENOMEM : 0;
 	return walk->heap.pages->error ? walk->heap.pages->error : ret;

@@ -61,6 +61,8 @@ struct ctask_walk {
 	struct ctask_raw_edge *edges;
 	uint32_t edge_count, edge_room;
 
+	struct ctask_table scope_index; /* address of a scope's object -> scope */
+
 	/* Tasks woken through a plain future, remembered: index into wakes, count in front. */
 	struct ctask_table future_index;
 	uint64_t *wakes;
@@ -108,6 +110,26 @@ int ctask_walk_run(struct ctask_walk *walk);
 int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_thread);
 /** asyncio.c: read the task at @p addr, unless it was. *ret_index is CTASK_NOT_SHOWN when it is done. */
 int ctask_asyncio_add_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index);
+/** An `async with` block that a frame is inside of, and that ends what is in it. */
+struct ctask_block {
+	uint64_t obj; /* the Timeout or TaskGroup */
+	enum ctask_scope_kind kind;
+	double deadline_in_s; /* NAN: none, or not known */
+	bool cancel_called;
+};
+
+enum { CTASK_BLOCKS_MAX = 32 };
+
+/** scopes.c: the blocks of a suspended frame, outermost first; how many, at most CTASK_BLOCKS_MAX. */
+uint32_t ctask_blocks_of(struct ctask_walk *walk, const struct ctask_link *link,
+			 struct ctask_block *blocks);
+/** scopes.c: add the scopes that task @p owner, whose chain is walk->chain, is inside of. */
+int ctask_scopes_read(struct ctask_walk *walk, uint32_t owner);
+/** scopes.c: the task group at @p group has task @p child. */
+int ctask_scopes_add_child(struct ctask_walk *walk, uint64_t group, uint32_t child);
+/** scopes.c: once all tasks are known, settle whose each scope is, and in which it lies. */
+int ctask_scopes_settle(struct ctask_walk *walk);
+
 /** asyncio.c: a runtime of the interpreter being read, whose loop is of @p type (may be NULL). CTASK_NONE: no memory. */
 uint32_t ctask_asyncio_add_runtime(struct ctask_walk *walk, const struct ctask_type *type);
 /** asyncio.c: the fields of the task or future at @p addr. */

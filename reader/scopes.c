@@ -1,0 +1,199 @@
+/* scopes.c - the blocks that tasks are inside of: asyncio's task groups and timeouts. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "reader/walk.h"
+
+/* A bool or None attribute; false also when there is none. */
+static bool is_true(struct ctask_walk *walk, uint64_t obj, const char *name)
+{
+	uint64_t value;
+	int64_t number;
+
+	return !ctask_attr(&walk->heap, obj, name, &value) &&
+	       !ctask_int_value(&walk->heap, value, &number) && number;
+}
+
+/* Timeout._state is a member of an Enum: "expiring" and "expired" have asked to stop. */
+static bool has_expired(struct ctask_walk *walk, uint64_t timeout)
+{
+	struct ctask_heap *heap = &walk->heap;
+	uint64_t state, value;
+
+	return !ctask_attr(heap, timeout, "_state", &state) &&
+	       !ctask_attr(heap, state, "_value_", &value) &&
+	       (ctask_str_is(heap, value, "expiring") || ctask_str_is(heap, value, "expired"));
+}
+
+/* asyncio.Timeout, async_timeout.Timeout. Others of that name have no such attributes. */
+static bool read_timeout(struct ctask_walk *walk, uint64_t obj, struct ctask_block *ret)
+{
+	struct ctask_heap *heap = &walk->heap;
+	uint64_t when, task;
+	double at;
+
+	if (ctask_attr(heap, obj, "_task", &task) ||
+	    (ctask_attr(heap, obj, "_when", &when) && ctask_attr(heap, obj, "_deadline", &when)))
+		return false;
+	*ret = (struct ctask_block){ .obj = obj,
+				     .kind = CTASK_SCOPE_TIMEOUT,
+				     .deadline_in_s = NAN };
+	if (!ctask_number_value(heap, when, &at))
+		ret->deadline_in_s = at - walk->now_s;
+	ret->cancel_called = has_expired(walk, obj);
+	return true;
+}
+
+static bool read_group(struct ctask_walk *walk, uint64_t obj, struct ctask_block *ret)
+{
+	uint64_t parent;
+
+	if (ctask_attr(&walk->heap, obj, "_parent_task", &parent))
+		return false;
+	*ret = (struct ctask_block){
+		.obj = obj,
+		.kind = CTASK_SCOPE_TASK_GROUP,
+		.deadline_in_s = NAN,
+		.cancel_called = is_true(walk, obj, "_aborting"),
+	};
+	return true;
+}
+
+/* What lies in one slot of a value stack: for a block, its object or the bound __aexit__. */
+static bool read_slot(struct ctask_walk *walk, uint64_t slot, struct ctask_block *ret)
+{
+	struct ctask_heap *heap = &walk->heap;
+	const struct ctask_layout *l = &heap->layout;
+	const struct ctask_type *type;
+	const char *name;
+	uint64_t obj;
+
+	if (ctask_heap_u64(heap, slot, &obj))
+		return false;
+	obj &= ~(uint64_t)l->ref_tag_mask;
+	type = ctask_type_of(heap, obj);
+	if (type && type->kind == CTASK_KIND_METHOD &&
+	    !ctask_heap_u64(heap, obj + l->method_self, &obj))
+		type = ctask_type_of(heap, obj);
+	if (!type)
+		return false;
+	name = ctask_type_short_name(type);
+	if (!strcmp(name, "Timeout"))
+		return read_timeout(walk, obj, ret);
+	return !strcmp(name, "TaskGroup") && read_group(walk, obj, ret);
+}
+
+/* A group that its owner is leaving is off the value stack: it is `self` of its __aexit__. */
+static bool read_exit(struct ctask_walk *walk, const struct ctask_link *link,
+		      struct ctask_block *ret)
+{
+	const struct ctask_code *code = walk->codes.codes[link->code];
+	uint64_t self;
+
+	return code->module && !strcmp(code->module, "taskgroups.py") &&
+	       !strcmp(code->plain_name, "__aexit__") &&
+	       !ctask_link_local(&walk->codes, link, "self", &self) && read_group(walk, self, ret);
+}
+
+uint32_t ctask_blocks_of(struct ctask_walk *walk, const struct ctask_link *link,
+			 struct ctask_block *blocks)
+{
+	enum { SLOTS_MAX = 64 };
+	int slots = ctask_code_slots(&walk->codes, walk->codes.codes[link->code]);
+	uint64_t slot, end;
+	uint32_t count = 0;
+
+	if (slots < 0 || !link->stack_top)
+		return 0;
+	count = read_exit(walk, link, &blocks[0]);
+	/* Between the variables and what is awaited. */
+	slot = link->locals + (uint64_t)slots * 8;
+	end = link->stack_top - 8ull * walk->heap.layout.awaited_slot;
+	for (int n = 0; slot < end && n < SLOTS_MAX && count < CTASK_BLOCKS_MAX; slot += 8, n++) {
+		/* From 3.14 on a block has two slots; they show the same object once. */
+		if (read_slot(walk, slot, &blocks[count]) &&
+		    (!count || blocks[count].obj != blocks[count - 1].obj))
+			count++;
+	}
+	return count;
+}
+
+/* The scope of this object, made when it is new. */
+static int find_scope(struct ctask_walk *walk, const struct ctask_block *block, uint32_t *ret)
+{
+	struct ctask_snapshot *snap = walk->snap;
+
+	*ret = ctask_table_get(&walk->scope_index, block->obj, CTASK_NONE);
+	if (*ret != CTASK_NONE)
+		return 0;
+	*ret = ctask_snapshot_add_scope(snap);
+	if (*ret == CTASK_NONE)
+		return -ENOMEM;
+	snap->scopes[*ret].id = block->obj;
+	snap->scopes[*ret].kind = (uint8_t)block->kind;
+	snap->scopes[*ret].deadline_in_s = block->deadline_in_s;
+	snap->scopes[*ret].cancel_called = block->cancel_called;
+	return ctask_table_put(&walk->scope_index, block->obj, *ret);
+}
+
+int ctask_scopes_read(struct ctask_walk *walk, uint32_t owner)
+{
+	const struct ctask_chain *chain = &walk->chain;
+	struct ctask_block blocks[CTASK_BLOCKS_MAX];
+	uint32_t outer = CTASK_NONE, scope;
+
+	for (uint32_t i = 0; i < chain->count; i++) {
+		uint32_t count = ctask_blocks_of(walk, &chain->links[i], blocks);
+
+		for (uint32_t b = 0; b < count; b++) {
+			int ret = find_scope(walk, &blocks[b], &scope);
+
+			if (ret)
+				return ret;
+			if (walk->snap->scopes[scope].owner != CTASK_NONE)
+				continue; /* entered before, further out */
+			walk->snap->scopes[scope].owner = owner;
+			walk->snap->scopes[scope].parent = outer;
+			outer = scope;
+		}
+	}
+	return 0;
+}
+
+int ctask_scopes_add_child(struct ctask_walk *walk, uint64_t group, uint32_t child)
+{
+	struct ctask_block block;
+	uint32_t scope;
+	int ret;
+
+	if (!read_group(walk, group, &block))
+		return 0;
+	ret = find_scope(walk, &block, &scope);
+	if (!ret)
+		walk->snap->tasks[child].scope = scope;
+	return ret;
+}
+
+int ctask_scopes_settle(struct ctask_walk *walk)
+{
+	struct ctask_snapshot *snap = walk->snap;
+
+	for (uint32_t i = 0; i < snap->scope_count; i++) {
+		struct ctask_scope *scope = &snap->scopes[i];
+		uint64_t parent_task;
+		uint32_t owner;
+
+		/* The owner may be running: what its frame is inside of cannot be seen then. */
+		if (scope->owner == CTASK_NONE && scope->kind == CTASK_SCOPE_TASK_GROUP &&
+		    !ctask_attr(&walk->heap, scope->id, "_parent_task", &parent_task)) {
+			owner = ctask_table_get(&walk->task_index, parent_task, CTASK_NONE);
+			if (owner < snap->task_count)
+				scope->owner = owner;
+		}
+		/* The outermost block of a task lies in the scope that has the task. */
+		if (scope->parent == CTASK_NONE && scope->owner != CTASK_NONE)
+			scope->parent = snap->tasks[scope->owner].scope;
+	}
+	return 0;
+}
