@@ -17,6 +17,11 @@ enum {
 	LEVELS_MIN = 4,
 	GAP = 2,
 	CHAIN_LEAST = 8,    /* columns for functions, before the place is cut */
+	PLACE_LEAST = 8,    /* fewer columns for the place tell nothing */
+	WAIT_LEAST = 14,    /* columns for what is said, before functions are cut more */
+	WORD_LEAST = 6,	    /* with fewer columns it is not said at all */
+	NAME_MOST = 32,	    /* columns of a name that nothing else may take */
+	FUNCTION_MOST = 20, /* the same of a function */
 	LEVEL_BYTES = 5,    /* "│  " */
 	ALIGN_LINES = 1000, /* these decide the column in which waits are told */
 	ALIGN_COLUMN_MAX = 72,
@@ -40,6 +45,8 @@ struct drawing {
 	struct ctask_line line, wait, place;
 	uint32_t level_count; /* levels that are drawn */
 	uint32_t wait_column;
+	/* Columns that a line must have to show the name, and the first function too. */
+	uint32_t name_end, function_end;
 	bool said; /* there is something already in what is being said about a task */
 	/* Of each level, what stands before lines further down: a line through, or nothing. */
 	char levels[LEVELS_MAX * LEVEL_BYTES + 1];
@@ -115,29 +122,27 @@ static struct ctask_alike alike_of(const struct drawing *d, const struct ctask_n
 	return (struct ctask_alike){ d->tree->members + node->members_first, node->member_count };
 }
 
-static void add_name(struct drawing *d, const struct ctask_node *node)
+/* False when there is no name to be shown. */
+static bool add_name(struct drawing *d, const struct ctask_node *node)
 {
 	const struct ctask_task *t = &d->snap->tasks[node->task];
+	bool named = true;
 
 	if (d->options->ids) {
 		ctask_line_id(&d->line, t->id);
 		ctask_line_pad(&d->line, d->line.width + GAP);
 	}
-	if (node->member_count > 1) {
-		ctask_line_style(&d->line, CTASK_STYLE_NAME);
-		if (ctask_words_names(&d->line, d->snap, alike_of(d, node))) {
-			ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
-			ctask_line_words(&d->line, "  ");
-		}
-		ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
-		return;
-	}
-	if (ctask_words_chain_begins(d->snap, t, t->name))
-		return;
+	if (node->member_count == 1 && ctask_words_chain_begins(d->snap, t, t->name))
+		return false;
 	ctask_line_style(&d->line, CTASK_STYLE_NAME);
-	ctask_line_text(&d->line, t->name);
+	if (node->member_count == 1)
+		ctask_line_text(&d->line, t->name);
+	else
+		named = ctask_words_names(&d->line, d->snap, alike_of(d, node));
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
-	ctask_line_words(&d->line, "  ");
+	if (named)
+		ctask_line_words(&d->line, "  ");
+	return named;
 }
 
 /* Where it is: "handle › fetch  svc.py:33". What does not fit is cut from the functions, not from the place. */
@@ -162,7 +167,7 @@ static void add_where(struct drawing *d, const struct ctask_node *node)
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
 	if (d->line.limit != limit)
 		ctask_line_extend(&d->line, limit);
-	if (!frame)
+	if (!frame || (limit != CTASK_LINE_UNCUT && d->line.width + PLACE_LEAST > limit))
 		return;
 	ctask_line_pad(&d->line, d->line.width + GAP);
 	if (limit == CTASK_LINE_UNCUT || d->line.width + d->place.width <= limit)
@@ -171,13 +176,18 @@ static void add_where(struct drawing *d, const struct ctask_node *node)
 		ctask_words_place(&d->line, frame);
 }
 
-static void add_task(struct drawing *d, const struct ctask_node *node)
+static void add_start(struct drawing *d, const struct ctask_node *node)
 {
 	add_branch(d, node);
 	if (node->count > 1) {
 		ctask_line_number(&d->line, node->count);
 		ctask_line_words(&d->line, "*[");
 	}
+}
+
+static void add_task(struct drawing *d, const struct ctask_node *node)
+{
+	add_start(d, node);
 	add_name(d, node);
 	add_where(d, node);
 	if (node->count > 1)
@@ -246,21 +256,63 @@ static void add_wait(struct drawing *d, const struct ctask_node *node, struct ct
 	}
 }
 
-/* Where not both fit, the place is cut before the wait is. */
+/*
+ * How many of the @p width columns are for the task, where not all fit that it
+ * needs and that is said about it. What has to give way is, in this order: the
+ * place and the functions, down to the half of the line; what is said, down to
+ * its first words; the first function; what is said; the name.
+ */
+static uint32_t share(const struct drawing *d, uint32_t width, uint32_t wait_width)
+{
+	uint32_t least = GAP + (wait_width < WAIT_LEAST ? wait_width : WAIT_LEAST);
+	uint32_t limit = wait_width + GAP < width / 2 ? width - wait_width - GAP : width / 2;
+
+	if (limit < d->function_end)
+		limit = d->function_end + least < width ? d->function_end : width - least;
+	if (limit < d->name_end)
+		limit = d->name_end < width ? d->name_end : width;
+	return limit;
+}
+
+/* Each end has a column more, for the sign that something is cut. */
+static void measure(struct drawing *d, const struct ctask_node *node)
+{
+	const struct ctask_task *t = &d->snap->tasks[node->task];
+	uint32_t start, width;
+	bool named;
+
+	ctask_line_begin(&d->line, CTASK_LINE_UNCUT);
+	add_start(d, node);
+	start = d->line.width;
+	named = add_name(d, node);
+	d->name_end = d->line.width - GAP < start + NAME_MOST ? d->line.width - GAP + 1
+							      : start + NAME_MOST + 1;
+	start = d->line.width;
+	ctask_line_text(&d->line, ctask_words_chain_start(d->snap, t));
+	width = d->line.width - start;
+	d->function_end = start + (width < FUNCTION_MOST ? width : FUNCTION_MOST) + 1;
+	if (!named)
+		d->name_end = d->function_end;
+}
+
 static void draw_line(struct drawing *d, const struct ctask_node *node)
 {
 	uint32_t width = d->options->width;
-	uint32_t wait_width;
+	uint32_t wait_width, least;
 
 	ctask_line_begin(&d->wait, CTASK_LINE_UNCUT);
 	add_wait(d, node, &d->wait);
 	wait_width = d->wait.width;
-	begin(d);
-	if (width && wait_width)
-		d->line.limit = wait_width + GAP < width / 2 ? width - wait_width - GAP : width / 2;
+	ctask_line_begin(&d->line, CTASK_LINE_UNCUT);
 	add_task(d, node);
-	if (wait_width) {
-		ctask_line_extend(&d->line, width ? width : CTASK_LINE_UNCUT);
+	if (width && d->line.width + (wait_width ? GAP + wait_width : 0) > width) {
+		measure(d, node);
+		ctask_line_begin(&d->line, wait_width ? share(d, width, wait_width) : width);
+		add_task(d, node);
+		ctask_line_extend(&d->line, width);
+	}
+	least = wait_width < WORD_LEAST ? wait_width : WORD_LEAST;
+	if (wait_width && (!width || d->line.width + GAP + least <= width)) {
 		ctask_line_pad(&d->line, d->line.width + GAP);
 		if (!width || d->wait_column + wait_width <= width)
 			ctask_line_pad(&d->line, d->wait_column);

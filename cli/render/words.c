@@ -139,7 +139,7 @@ const struct ctask_frame *ctask_words_frame(const struct ctask_snapshot *snap,
 }
 
 /* The name that a chain begins with: the coroutine's own frame where it is the user's, else its name. */
-static ctask_text chain_start(const struct ctask_snapshot *snap, const struct ctask_task *task)
+ctask_text ctask_words_chain_start(const struct ctask_snapshot *snap, const struct ctask_task *task)
 {
 	const struct ctask_frame *outermost =
 		task->stack_count ? frame_at(snap, task, task->stack_count - 1) : NULL;
@@ -152,7 +152,7 @@ static ctask_text chain_start(const struct ctask_snapshot *snap, const struct ct
 bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ctask_task *task,
 			      ctask_text name)
 {
-	ctask_text start = chain_start(snap, task);
+	ctask_text start = ctask_words_chain_start(snap, task);
 
 	return start && name && strcmp(start, name) == 0;
 }
@@ -167,7 +167,7 @@ void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *sna
 	const char *between = line->utf8 ? " › " : " > ";
 	uint32_t count = 1, hidden = 0, n = 1;
 
-	ctask_line_text(line, chain_start(snap, task));
+	ctask_line_text(line, ctask_words_chain_start(snap, task));
 	for (uint32_t i = 0; i + 1 < task->stack_count; i++)
 		count += !frame_at(snap, task, i)->library;
 	if (count > CHAIN_MAX + 1)

@@ -25,6 +25,9 @@ void ctask_words_time(struct ctask_line *line, double seconds);
 /** The functions that the task is in, outermost first, without the runtime's own: "main › fetch". */
 void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *snap,
 		       const struct ctask_task *task);
+/** The first of these functions; may be NULL. */
+ctask_text ctask_words_chain_start(const struct ctask_snapshot *snap,
+				   const struct ctask_task *task);
 /** True when the chain begins with @p name, so that there is no need to say it twice. */
 bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ctask_task *task,
 			      ctask_text name);

@@ -407,6 +407,39 @@ START_TEST(lines_fit_the_width)
 }
 END_TEST
 
+static const struct {
+	uint32_t width;
+	const char *line;
+} narrow[] = {
+	{ 70, "   └─ task_group ── ingest  reader  svc.py:33  Lock.acquire, 2 waiting\n" },
+	{ 69, "   └─ task_group ── ingest  reader  svc.py:…  Lock.acquire, 2 waiting\n" },
+	{ 60, "   └─ task_group ── ingest  reader  Lock.acquire, 2 waiting\n" },
+	{ 55, "   └─ task_group ── ingest  reader  Lock.acquire, 2 wa…\n" },
+	{ 50, "   └─ task_group ── ingest  reader  Lock.acquire,…\n" },
+	{ 40, "   └─ task_group ── ingest…  Lock.acqui…\n" },
+	{ 30, "   └─ task_group ── ingest…\n" },
+	{ 24, "   └─ task_group ── ing…\n" },
+};
+
+/* The name is the last to go. */
+START_TEST(one_narrow_line)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+	uint32_t top = made_task(snap, "top", false), middle = made_task(snap, "middle", false);
+	uint32_t leaf = made_task(snap, "ingest", true);
+	auto_free char *text = NULL;
+
+	made_edge(snap, top, middle, CTASK_EDGE_AWAIT);
+	made_edge(snap, middle, leaf, CTASK_EDGE_TASK_GROUP);
+	snap->frames[0].name = "reader";
+	snap->tasks[leaf].wait_text = "Lock.acquire, 2 waiting";
+	text = render(snap, ctask_render_tree,
+		      (struct ctask_render_options){ .utf8 = true, .width = narrow[_i].width });
+	ck_assert_msg(strstr(text, narrow[_i].line) != NULL, "%s", text);
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 START_TEST(color_ends_with_each_line)
 {
 	struct ctask_snapshot *snap = service();
@@ -519,6 +552,7 @@ int main(void)
 	tcase_add_test(tests, csv);
 	tcase_add_test(tests, table);
 	tcase_add_test(tests, lines_fit_the_width);
+	tcase_add_loop_test(tests, one_narrow_line, 0, ARRAY_SIZE(narrow));
 	tcase_add_test(tests, color_ends_with_each_line);
 	tcase_add_test(tests, a_deep_chain_stays_small);
 	tcase_add_loop_test(tests, one_time, 0, ARRAY_SIZE(times));
