@@ -56,6 +56,12 @@ static void notable(struct ctask_line *line, const struct ctask_snapshot *snap)
 		ctask_line_words(line, ")");
 }
 
+/* True for a runtime that stands for a program which has not made a loop yet. */
+static bool has_no_loop(const struct ctask_runtime *r)
+{
+	return !r->loop && r->thread_id < 0 && r->task_count == 0;
+}
+
 static void implementation(struct ctask_line *line, const struct ctask_runtime *r)
 {
 	if (!r->implementation)
@@ -96,9 +102,12 @@ void ctask_heading_process(struct ctask_line *line, const struct ctask_snapshot 
 {
 	const struct ctask_process *p = &snap->process;
 	uint64_t all = 0;
+	bool loops = snap->task_count > 0;
 
-	for (uint32_t i = 0; i < snap->runtime_count; i++)
+	for (uint32_t i = 0; i < snap->runtime_count; i++) {
 		all += snap->runtimes[i].task_count;
+		loops |= !has_no_loop(&snap->runtimes[i]);
+	}
 	ctask_line_style(line, CTASK_STYLE_NAME);
 	ctask_words_cmdline(line, p->cmdline, p->cmdline_count, CMDLINE_COLUMNS);
 	ctask_line_style(line, CTASK_STYLE_DIM);
@@ -117,7 +126,10 @@ void ctask_heading_process(struct ctask_line *line, const struct ctask_snapshot 
 		ctask_line_words(line, snap->runtimes[0].kind);
 		ctask_line_words(line, ", ");
 	}
-	task_count(line, snap->task_count, all);
+	if (loops)
+		task_count(line, snap->task_count, all);
+	else
+		ctask_line_words(line, "no event loop");
 	notable(line, snap);
 	how_read(line, snap);
 	ctask_line_style(line, CTASK_STYLE_PLAIN);
@@ -146,6 +158,9 @@ void ctask_heading_runtime(struct ctask_line *line, const struct ctask_snapshot 
 		ctask_line_text(line, r->loop);
 	}
 	dot(line);
-	task_count(line, shown, r->task_count);
+	if (shown == 0 && has_no_loop(r))
+		ctask_line_words(line, "no event loop");
+	else
+		task_count(line, shown, r->task_count);
 	ctask_line_style(line, CTASK_STYLE_PLAIN);
 }

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/order.h"
 #include "analysis/tree.h"
 #include "cli/render/heading.h"
 #include "cli/render/line.h"
 #include "cli/render/words.h"
+#include "model/cleanup.h"
 
 enum {
 	LEVEL_COLUMNS = 3,
@@ -400,10 +402,11 @@ static void draw_section(struct drawing *d, uint32_t runtime)
 	fputc_unlocked('\n', d->out);
 }
 
-static void draw(struct drawing *d)
+/* @p runtimes: in the order of their sections, which is that of the roots. */
+static void draw(struct drawing *d, const uint32_t *runtimes)
 {
 	bool sections = d->snap->runtime_count > 1;
-	uint32_t next_runtime = 0;
+	uint32_t next = 0;
 
 	ctask_line_begin(&d->line, CTASK_LINE_UNCUT);
 	ctask_heading_process(&d->line, d->snap);
@@ -415,13 +418,13 @@ static void draw(struct drawing *d)
 		const struct ctask_node *node = &d->tree->nodes[i];
 		uint32_t runtime = d->snap->tasks[node->task].runtime;
 
-		while (sections && node->depth == 0 && next_runtime < d->snap->runtime_count &&
-		       next_runtime <= runtime)
-			draw_section(d, next_runtime++);
+		while (sections && node->depth == 0 && next < d->snap->runtime_count &&
+		       (next == 0 || runtimes[next - 1] != runtime))
+			draw_section(d, runtimes[next++]);
 		draw_node(d, node);
 	}
-	while (sections && next_runtime < d->snap->runtime_count)
-		draw_section(d, next_runtime++);
+	while (sections && next < d->snap->runtime_count)
+		draw_section(d, runtimes[next++]);
 }
 
 static uint32_t choose_levels(uint32_t width)
@@ -446,13 +449,17 @@ int ctask_render_tree(const struct ctask_snapshot *snap, const struct ctask_rend
 		.place = { .utf8 = options->utf8, .color = options->color },
 		.level_count = choose_levels(options->width),
 	};
+	auto_free uint32_t *runtimes = ctask_runtimes_in_order(snap);
 	struct ctask_tree *tree;
-	int ret = ctask_tree_create(snap, options->fold, &tree, err);
+	int ret;
 
+	if (!runtimes)
+		return ctask_fail(err, ENOMEM, "out of memory");
+	ret = ctask_tree_create(snap, options->fold, &tree, err);
 	if (ret)
 		return ret;
 	d.tree = tree;
-	draw(&d);
+	draw(&d, runtimes);
 	if (d.line.failed || d.wait.failed || d.place.failed)
 		ret = ctask_fail(err, ENOMEM, "out of memory");
 	ctask_line_fini(&d.line);

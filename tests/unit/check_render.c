@@ -252,6 +252,66 @@ START_TEST(stops_are_counted)
 }
 END_TEST
 
+/* By interpreter, then thread; those without a thread last. */
+START_TEST(sections_in_order)
+{
+	static const struct {
+		int64_t interpreter;
+		int32_t thread;
+	} made[] = { { 2, 4400 }, { 0, 4300 }, { 0, -1 }, { 2, -1 }, { 0, 4242 }, { 1, 4100 } };
+	static const char *const lines[] = { "thread 4242 ·",
+					     "Task-4 ",
+					     "thread 4300 ·",
+					     "Task-1 ",
+					     "no thread · 1 task",
+					     "Task-2 ",
+					     "thread 4100 · interpreter 1 ·",
+					     "Task-5 ",
+					     "thread 4400 · interpreter 2 ·",
+					     "Task-0 ",
+					     "no thread · interpreter 2 ·",
+					     "Task-3 " };
+	struct ctask_snapshot *snap = made_snapshot();
+	auto_free char *text = NULL;
+	const char *at;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(made); i++) {
+		if (i > 0)
+			ctask_snapshot_add_runtime(snap);
+		made_numbered_task(snap, i, true);
+		snap->tasks[i].runtime = i;
+		snap->runtimes[0].task_count = 1;
+		snap->runtimes[i].task_count = 1;
+		snap->runtimes[i].interpreter = made[i].interpreter;
+		snap->runtimes[i].thread_id = made[i].thread;
+	}
+	at = text = render(snap, ctask_render_tree, plain);
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		at = strstr(at, lines[i]);
+		ck_assert_msg(at != NULL, "%s is not where it should be in %s", lines[i], text);
+	}
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
+START_TEST(no_event_loop)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+
+	snap->runtimes[0].thread_id = -1;
+	assert_text(
+		snap, ctask_render_tree, plain,
+		"pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, no event loop · read "
+		"in 0.0 ms, not stopped\n");
+	snap->runtimes[0].loop = "_UnixSelectorEventLoop";
+	snap->runtimes[0].thread_id = 4242;
+	assert_text(snap, ctask_render_tree, plain,
+		    "pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, no tasks · read in "
+		    "0.0 ms, not stopped\n");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 START_TEST(shared_and_cycles)
 {
 	struct ctask_snapshot *snap = made_snapshot();
@@ -547,6 +607,8 @@ int main(void)
 	tcase_add_test(tests, ranges);
 	tcase_add_loop_test(tests, one_stop, 0, ARRAY_SIZE(stops));
 	tcase_add_test(tests, stops_are_counted);
+	tcase_add_test(tests, sections_in_order);
+	tcase_add_test(tests, no_event_loop);
 	tcase_add_test(tests, shared_and_cycles);
 	tcase_add_loop_test(tests, one_hostile_text, 0, ARRAY_SIZE(hostile));
 	tcase_add_test(tests, csv);
