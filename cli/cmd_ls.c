@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/discover.h"
 #include "cli/display.h"
+#include "cli/options.h"
 #include "cli/render/render.h"
 #include "cli/report.h"
 #include "model/json.h"
@@ -62,7 +63,7 @@ int ctask_cmd_ls(int argc, char **argv)
 	struct args args = { 0 };
 	int status;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &args);
+	ctask_options_parse(&argp, argc, argv, 0, &args);
 	if (ctask_discover(&list, &err) || print(&args, list, &err))
 		status = ctask_report_error(&err);
 	else

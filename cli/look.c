@@ -6,6 +6,7 @@
 
 #include "analysis/narrow.h"
 #include "cli/display.h"
+#include "cli/options.h"
 #include "cli/report.h"
 #include "model/cleanup.h"
 
@@ -187,7 +188,7 @@ int ctask_look_run(struct ctask_look *look, const struct argp *argp, int argc, c
 	int status;
 
 	refuse_negative_ids(argc, argv);
-	argp_parse(argp, argc, argv, 0, NULL, look);
+	ctask_options_parse(argp, argc, argv, 0, look);
 	if (take_picture(look, &snap, &err) || narrow(look, snap, &err))
 		status = ctask_report_error(&err);
 	else

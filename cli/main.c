@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/report.h"
 #include "model/cleanup.h"
 
@@ -124,6 +125,6 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOFBF, STDOUT_BYTES);
 	argp_program_version = "ctaskctl " CTASK_VERSION;
 	argp_err_exit_status = CTASK_EXIT_USAGE;
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &status);
+	ctask_options_parse(&argp, argc, argv, ARGP_IN_ORDER, &status);
 	return status;
 }

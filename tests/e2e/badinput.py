@@ -42,7 +42,7 @@ class Checks:
         self.bad += 1
         print("%s: %s" % (why, text % args if args else text))
 
-    def refused(self, why, done, status, line, one_line=True):
+    def refused(self, why, done, status, line):
         """An exit status, one line on stderr, nothing on stdout."""
         self.done += 1
         text = done.stderr.decode("utf-8", "replace")
@@ -50,7 +50,7 @@ class Checks:
             self.wrong(why, "exit status %d, not %s: %r", done.returncode, status, text[:300])
         if done.stdout:
             self.wrong(why, "stdout holds %r", done.stdout[:100])
-        if one_line and text.count("\n") != 1 or not text.endswith("\n"):
+        if text.count("\n") != 1 or not text.endswith("\n"):
             self.wrong(why, "stderr is not one line: %r", text[:500])
         elif not re.search(line, text):
             self.wrong(why, "stderr %r does not match %r", text[:300], line)
@@ -88,7 +88,17 @@ WORDS = [
     ("a newline", ["1\n"], USAGE, ""),
     ("control characters", ["\x1b[31m\n\a"], USAGE, r"^[^\x1b\a]*$"),
     ("two processes", ["1", "2"], USAGE, "2"),
-    ("an unknown option", ["--colour-me", "1"], USAGE, "colour-me"),
+    ("an unknown option", ["--colour-me", "1"], USAGE,
+     r"^ctaskctl ps(tree)?: there is no option '--colour-me': see 'ctaskctl ps(tree)? --help'$"),
+    ("an unknown option with a value", ["--colour-me=always", "1"], USAGE, "'--colour-me'"),
+    ("an unknown option behind the process", ["1", "--colour-me"], USAGE, "'--colour-me'"),
+    ("an unknown letter", ["-lx", "1"], USAGE, "no option '-x'"),
+    ("an unknown letter that is not ASCII", ["-\u00e9", "1"], USAGE, "no option '-"),
+    ("an option of control characters", ["--\x1b[31m\n", "1"], USAGE, r"^[^\x1b]*$"),
+    ("an option that could be two", ["--co", "1"], USAGE, "'--co' could be --co"),
+    ("an option that lacks its value", ["--task"], USAGE, "'--task' needs a value"),
+    ("a value that is not taken", ["--no-pause=yes", "1"], USAGE, "--no-pause takes no value"),
+    ("an option without a name", ["--=yes", "1"], USAGE, "no option '--'"),
     ("an unknown format", ["--format=nothing", "1"], USAGE, "nothing"),
     ("a pause that is text", ["--max-pause=long", "1"], USAGE, "long"),
     ("a negative pause", ["--max-pause=-1", "1"], USAGE, "-1"),
@@ -107,9 +117,10 @@ def words(checks, interpreter):
         for why, argv, status, line in WORDS:
             for more in ([], ["--json"]):
                 checks.refused("%s, %s %s" % (why, command, " ".join(more)),
-                               ctaskctl.run(command, *(more + argv)), status, line,
-                               one_line=why != "an unknown option")  # argp has more to say
+                               ctaskctl.run(command, *(more + argv)), status, line)
     checks.refused("no command", ctaskctl.run(), USAGE, "")
+    checks.refused("an option before the command", ctaskctl.run("--colour-me", "ps", "1"), USAGE,
+                   "^ctaskctl: there is no option '--colour-me': see 'ctaskctl --help'$")
     checks.refused("an unknown command", ctaskctl.run("sleep", "1"), USAGE, "sleep")
 
 
