@@ -167,27 +167,38 @@ START_TEST(a_code_is_read_once_and_its_places_are_shared)
 }
 END_TEST
 
+#define LIBRARY "/usr/lib/python3.12/asyncio/"
+
+/* The file that _all_tasks or the like comes from, that of another function, and its name in asyncio. */
 static const struct {
-	const char *filename, *module;
+	const char *tasks, *filename, *module;
 } files[] = {
-	{ "/usr/lib/python3.12/asyncio/tasks.py", "tasks.py" },
-	{ "asyncio/tasks.py", "tasks.py" },
-	{ "/srv/notasyncio/tasks.py", NULL },
-	{ "/srv/asyncio/sub/tasks.py", NULL },
-	{ "tasks.py", NULL },
-	{ "", NULL },
-	{ "/", NULL },
-	{ "asyncio/", "" },
+	{ LIBRARY "tasks.py", LIBRARY "tasks.py", "tasks.py" },
+	{ LIBRARY "tasks.py", LIBRARY "queues.py", "queues.py" },
+	{ LIBRARY "tasks.py", LIBRARY, "" },
+	{ LIBRARY "tasks.py", LIBRARY "sub/tasks.py", NULL },
+	{ LIBRARY "tasks.py", "/srv/redis/asyncio/client.py", NULL },
+	{ LIBRARY "tasks.py", "asyncio/tasks.py", NULL },
+	{ LIBRARY "tasks.py", "", NULL },
+	{ "asyncio/tasks.py", "asyncio/locks.py", "locks.py" },
+	{ "/srv/mine.py", LIBRARY "tasks.py", NULL },
+	{ "", "", NULL },
 };
 
 START_TEST(files_of_the_library)
 {
+	uint64_t addr, function;
 	struct ctask_code *code;
-	uint64_t addr;
 
 	begin(12);
 	addr = made_code(m, "f", files[_i].filename, 1, (const uint8_t *)"", 0);
+	function = made_object(m, made_type(m, "function", 0, 0), 256);
+	made_u64(m, function + m->l->function_code,
+		 made_code(m, "all_tasks", files[_i].tasks, 1, (const uint8_t *)"", 0));
 	made_look(m);
+	ctask_codes_set_library(&codes, 0);
+	ctask_codes_set_library(&codes, addr);
+	ctask_codes_set_library(&codes, function);
 	code = ctask_code_at(&codes, addr);
 	ck_assert_ptr_nonnull(code);
 	ck_assert(code->library == (files[_i].module != NULL));
