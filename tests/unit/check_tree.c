@@ -241,7 +241,7 @@ START_TEST(what_is_waited_for)
 	};
 	struct ctask_snapshot *snap = made_snapshot();
 
-	for (const char *name = "a\0b\0c\0d"; *name; name += 2) {
+	for (const char *name = "a\0b\0c\0d\0"; *name; name += 2) {
 		uint32_t task = made_task(snap, name, true);
 
 		snap->tasks[task].wait_kind = (uint8_t)_i;
