@@ -19,7 +19,10 @@ enum {
 	/* How long a busy process is watched for a moment of rest before it is stopped. */
 	QUIET_BUDGET_US = 12 * 1000,
 	/* Short stops that only copy, before one in which the walk is done too. */
-	COPYING_STOPS = 5,
+	COPYING_STOPS = 6,
+	/* All stops together, and pictures of something half done before one is believed. */
+	STOPS_MAX = 12,
+	HALF_DONE_BELIEVED = 4,
 	/* Copies of the running process, to learn from, before each of them. */
 	LEARNING_COPIES = 4,
 };
@@ -240,25 +243,27 @@ static int learn_pages(struct capture *c)
 
 /*
  * Several short stops rather than a long one. A copy that lacks a page is of no
- * use; one that shows something half done (a table that is being moved, a
- * task between its coroutine's end and its own) is kept only when the next
- * ones show no better.
+ * use. One that shows something half done (a table that is being moved, a task
+ * between its coroutine's end and its own) is believed only when others after
+ * it show the like: then it is no matter of the instant.
  */
 static int stop_until_true(struct capture *c, bool *ret_true)
 {
 	bool whole = false;
-	int ret = 0;
+	int half_done = 0, ret = 0;
 
 	*ret_true = false;
-	for (int i = 0; !ret && !*ret_true && i < COPYING_STOPS; i++) {
-		if (!whole)
+	for (int stops = 0; !ret && !*ret_true && stops < STOPS_MAX; stops++) {
+		bool walk_too = stops >= COPYING_STOPS && !whole;
+
+		if (!whole && !walk_too)
 			ret = learn_pages(c);
 		if (!ret)
-			ret = stop_and_copy(c, false, &whole);
-		*ret_true = whole && (!c->walk.unsettled || i + 1 == COPYING_STOPS);
+			ret = stop_and_copy(c, walk_too, &whole);
+		half_done += whole && c->walk.unsettled;
+		*ret_true = whole && (!c->walk.unsettled || half_done >= HALF_DONE_BELIEVED);
 	}
-	if (!ret && !*ret_true)
-		ret = stop_and_copy(c, true, ret_true);
+	*ret_true = whole;
 	return ret;
 }
 
