@@ -245,6 +245,12 @@ static void add_wait(struct drawing *d, const struct ctask_node *node, struct ct
 		separate(d, line);
 		ctask_words_left(line, d->snap, alike);
 	}
+	if (d->options->ids && t->state == CTASK_WAITING && t->wait_id) {
+		separate(d, line);
+		ctask_line_style(line, CTASK_STYLE_DIM);
+		ctask_line_id(line, t->wait_id);
+		ctask_line_style(line, CTASK_STYLE_PLAIN);
+	}
 	if (node->waiter_count > 1) {
 		separate(d, line);
 		ctask_line_style(line, CTASK_STYLE_DIM);

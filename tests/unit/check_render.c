@@ -77,13 +77,15 @@ START_TEST(a_tree_in_ascii_with_ids)
 	uint32_t waiter = made_task(snap, "caf\xc3\xa9", false);
 
 	made_edge(snap, waiter, made_task(snap, "b", true), CTASK_EDGE_SHIELD);
+	snap->tasks[1].wait_id = 0x7f00000abc00;
 	snap->capture.paused_us = 1250;
-	assert_text(snap, ctask_render_tree, (struct ctask_render_options){ .ids = true },
-		    "pid 4242 (7 in its container) - CPython 3.13.5 - asyncio, 2 tasks - read in "
-		    "0.0 ms, stopped for 1.2 ms\n"
-		    "\n"
-		    "0x7f0000000000  caf\\xe9  worker  svc.py:33\n"
-		    "`- shield -- 0x7f0000000100  b  worker  svc.py:33  sleep 5 s\n");
+	assert_text(
+		snap, ctask_render_tree, (struct ctask_render_options){ .ids = true },
+		"pid 4242 (7 in its container) - CPython 3.13.5 - asyncio, 2 tasks - read in "
+		"0.0 ms, stopped for 1.2 ms\n"
+		"\n"
+		"0x7f0000000000  caf\\xe9  worker  svc.py:33\n"
+		"`- shield -- 0x7f0000000100  b  worker  svc.py:33  sleep 5 s - 0x7f00000abc00\n");
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
