@@ -123,8 +123,23 @@ static int seize(struct ctask_pause *pause, int tid, struct ctask_error *err)
 	return 1;
 }
 
-/* Seize every thread that is listed. The number of new ones, or -errno. */
-static int seize_listed(struct ctask_pause *pause, struct ctask_error *err)
+/* The letter that the kernel gives a thread's state; 0 when it has none any more. */
+static char state_of(int tid)
+{
+	char path[64], line[512];
+	auto_fclose FILE *file = NULL;
+	const char *behind;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		return 0;
+	behind = strrchr(line, ')');
+	return behind && behind[1] == ' ' ? behind[2] : 0;
+}
+
+/* Seize every thread that is listed, or of them those that run. The number of new ones, or -errno. */
+static int seize_listed(struct ctask_pause *pause, bool running_only, struct ctask_error *err)
 {
 	char path[64];
 	auto_closedir DIR *dir = NULL;
@@ -137,32 +152,15 @@ static int seize_listed(struct ctask_pause *pause, struct ctask_error *err)
 		return ctask_fail(err, EOWNERDEAD, "process %d has ended", (int)pause->pid);
 	while ((entry = readdir(dir))) {
 		int tid = atoi(entry->d_name);
-		int ret = tid > 0 ? seize(pause, tid, err) : 0;
+		int ret = 0;
 
+		if (tid > 0 && (!running_only || state_of(tid) == 'R'))
+			ret = seize(pause, tid, err);
 		if (ret < 0)
 			return ret;
 		fresh += ret;
 	}
 	return fresh;
-}
-
-/*
- * A thread in an uninterruptible call (state D: a file server that is gone)
- * stops only when that returns, perhaps never. Until then it runs none of the
- * program's instructions either: as good as stopped.
- */
-static bool waits_for_disk(int tid)
-{
-	char path[64], line[512];
-	auto_fclose FILE *file = NULL;
-	const char *behind;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-	file = fopen(path, "re");
-	if (!file || !fgets(line, sizeof(line), file))
-		return false;
-	behind = strrchr(line, ')');
-	return behind && behind[1] == ' ' && behind[2] == 'D';
 }
 
 static int await_stop(struct held *t, int64_t deadline_ns)
@@ -188,7 +186,12 @@ static int await_stop(struct held *t, int64_t deadline_ns)
 			return -ETIMEDOUT;
 		} else if (got == 0) {
 			nanosleep(&moment, NULL);
-			t->in_kernel = now_ns() - start > STUCK_NS && waits_for_disk(t->tid);
+			/*
+			 * In an uninterruptible call (a file server that is gone) a
+			 * thread stops only when that returns, perhaps never. Until then it
+			 * runs none of the program's instructions: as good as stopped.
+			 */
+			t->in_kernel = now_ns() - start > STUCK_NS && state_of(t->tid) == 'D';
 		}
 	}
 	return 0;
@@ -208,6 +211,20 @@ static void hurry(struct ctask_pause *pause)
 			 !sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
 }
 
+static int await_stops(struct ctask_pause *pause, int64_t at_most_ns)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; !ret && i < pause->count; i++) {
+		ret = await_stop(&pause->threads[i], pause->deadline_ns);
+		if (!pause->first_stop_ns) {
+			pause->first_stop_ns = now_ns();
+			pause->deadline_ns = pause->first_stop_ns + at_most_ns;
+		}
+	}
+	return ret;
+}
+
 int ctask_pause_begin(pid_t pid, int64_t at_most_ns, struct ctask_pause **ret_pause,
 		      int64_t *ret_deadline_ns, int64_t *ret_held_ns, struct ctask_error *err)
 {
@@ -220,16 +237,17 @@ int ctask_pause_begin(pid_t pid, int64_t at_most_ns, struct ctask_pause **ret_pa
 	pause->pid = pid;
 	pause->deadline_ns = now_ns() + first_stop_patience_ns;
 	hurry(pause);
-	/* A thread that runs may start others: list again until nothing new appears. */
+	/*
+	 * Those that run first: on a busy machine such a thread may wait long for the
+	 * processor that it needs to come to a stop, while those that sleep stop at
+	 * once. A thread that runs may start others: list again until nothing new appears.
+	 */
+	fresh = seize_listed(pause, true, err);
 	do {
-		fresh = seize_listed(pause, err);
-		for (uint32_t i = 0; fresh > 0 && !ret && i < pause->count; i++) {
-			ret = await_stop(&pause->threads[i], pause->deadline_ns);
-			if (!pause->first_stop_ns) {
-				pause->first_stop_ns = now_ns();
-				pause->deadline_ns = pause->first_stop_ns + at_most_ns;
-			}
-		}
+		if (fresh >= 0)
+			ret = await_stops(pause, at_most_ns);
+		if (fresh >= 0 && !ret)
+			fresh = seize_listed(pause, false, err);
 	} while (fresh > 0 && !ret);
 	if (!ret && fresh < 0)
 		ret = fresh;
