@@ -9,11 +9,12 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 
 import ctaskctl
 import interpreters
 from difference import as_snapshot, differences
-from doctored import WAYS
+from doctored import SCOPE_WAYS, WAIT_WAYS, WAYS
 from victim import Failed, Victim
 
 DEBUG = {"PYTHONASYNCIODEBUG": "1"}
@@ -22,19 +23,21 @@ AS_NOBODY = ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-g
 
 # Per mode: which victims, and from which version on. Others are skipped.
 MODES = {
-    "plain": [("rich.py",), ("blocked.py",), ("blocked.py", "--python-task"), ("threads.py",)],
-    "settrace": [("rich.py", "--settrace"), ("blocked.py", "--settrace"),
-                 ("threads.py", "--settrace")],
-    "debug": [("rich.py",), ("blocked.py",), ("threads.py",)],
-    "frozen": [("rich.py", "--freeze"), ("threads.py", "--freeze")],
+    "plain": [("rich.py",), ("scopes.py",), ("blocked.py",), ("blocked.py", "--python-task"),
+              ("threads.py",)],
+    "settrace": [("rich.py", "--settrace"), ("scopes.py", "--settrace"),
+                 ("blocked.py", "--settrace"), ("threads.py", "--settrace")],
+    "debug": [("rich.py",), ("scopes.py",), ("blocked.py",), ("threads.py",)],
+    "frozen": [("rich.py", "--freeze"), ("scopes.py", "--freeze"), ("threads.py", "--freeze")],
     "big": [("rich.py", "--big")],
-    "eager": [("rich.py", "--eager"), ("rich.py", "--eager", "--settrace")],
-    "container": [("rich.py",), ("blocked.py",), ("threads.py",)],
+    "eager": [("rich.py", "--eager"), ("rich.py", "--eager", "--settrace"),
+              ("scopes.py", "--eager")],
+    "container": [("rich.py",), ("scopes.py",), ("blocked.py",), ("threads.py",)],
     "nobody": [("rich.py",), ("blocked.py",), ("threads.py",)],
     "subinterp": [("subinterp.py",)],
     "uvloop": [("rich.py", "--uvloop")],
-    "control": [("rich.py",)],
-    "comparator": [("rich.py",)],
+    "control": [("rich.py",), ("scopes.py",)],
+    "comparator": [("rich.py",), ("scopes.py",)],
 }
 FROM = {"eager": (3, 12)}
 
@@ -67,17 +70,21 @@ def exactly(victim, answer):
     return 1 if found else 0
 
 
-def spoilt(victim, snapshot):
+def spoilt(victim, snapshot, before, after):
     """Each way of spoiling must be noticed, as what it is, and where nothing was wrong before."""
     bad = 0
     facts = victim.facts()
-    if differences(victim.truth, snapshot, facts):
-        print("the control starts from a snapshot that is wrong")
+    ways = WAYS
+    if "scopes" in victim.truth:
+        ways = WAYS + WAIT_WAYS + (SCOPE_WAYS if victim.truth["scopes"] else [])
+    found = differences(victim.truth, snapshot, facts, before, after)
+    if found:
+        print("the control starts from a snapshot that is wrong: " + found.told())
         bad = 1
-    for what, doctor, want in WAYS:
+    for what, doctor, want in ways:
         patient = copy.deepcopy(snapshot)
         doctor(patient)
-        found = differences(victim.truth, patient, facts)
+        found = differences(victim.truth, patient, facts, before, after)
         print("%-42s %s" % (what, ", ".join("%s %d" % c for c in found.counts().most_common(4))))
         if not found.counts()[want]:
             print("    NOT NOTICED as %s" % want)
@@ -105,10 +112,13 @@ def main(mode, name):
         with Victim(interpreter, program, *options, environment=DEBUG if mode == "debug" else {},
                     container=mode == "container") as victim:
             if mode == "comparator":
-                bad |= spoilt(victim, as_snapshot(victim.truth, victim.facts()))
+                print()
+                now = time.monotonic()
+                bad |= spoilt(victim, as_snapshot(victim.truth, victim.facts(), now), now, now)
             elif mode == "control":
                 print()
-                bad |= look(victim, lambda v, answer: spoilt(v, answer.snapshot))
+                bad |= look(victim, lambda v, answer: spoilt(
+                    v, answer.snapshot, answer.before, answer.after))
             elif mode == "nobody":
                 with tempfile.TemporaryDirectory() as place:  # where anybody may run it
                     os.chmod(place, 0o755)

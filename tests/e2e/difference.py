@@ -7,8 +7,9 @@ import re
 from collections import Counter
 
 KINDS = """task-missing task-extra name runtime state coroutine stack-length frame-name frame-file
-line cancel-requests cancel-pending waiting-for waiting-text left edge-missing edge-extra
-edge-twice awaited-by runtime-fields process capture""".split()
+line cancel-requests cancel-pending cancel-handled waiting-for waiting-text waiting-id left
+edge-missing edge-extra edge-twice awaited-by scope-missing scope-extra scope-twice scope-fields
+scope-tasks task-scope deadline runtime-fields process capture""".split()
 
 TIMER_SLACK_S = 0.05
 
@@ -69,6 +70,9 @@ def differences(truth, snapshot, facts=None, before=None, after=None, extra_name
     for id_ in both:
         compare_task(found, true[id_], seen[id_], before, after)
     compare_edges(found, truth, snapshot, true, seen, skipped)
+    scopes_fit(found, snapshot)
+    if "scopes" in truth:
+        compare_scopes(found, truth, snapshot, true, seen, before, after)
     compare_runtimes(found, truth, snapshot, true, seen, both, facts, extra_names is not None)
     if facts:
         compare_process(found, snapshot, facts)
@@ -89,8 +93,8 @@ def compare_task(found, true, seen, before, after):
     same("state", "state", true["state"])
     same("coroutine", "coroutine", true["coroutine"])
     same("cancel-requests", "cancel_requests", true["cancel_requests"])
-    if "cancel_pending" in seen:
-        same("cancel-pending", "cancel_pending", true["cancel_pending"])
+    same("cancel-pending", "cancel_pending", true["cancel_pending"])
+    same("cancel-handled", "cancel_handled", true["cancel_handled"])
     compare_stack(found, who, true["stack"], seen["stack"])
 
     want, got = true["waiting_for"], seen["waiting_for"]
@@ -101,12 +105,23 @@ def compare_task(found, true, seen, before, after):
     if true.get("waiting_text") and not (got and re.search(true["waiting_text"], got["text"])):
         found.add("waiting-text", "%s: %r does not hold %r", who, got and got["text"],
                   true["waiting_text"])
-    if true.get("wakes_at") is not None and before is not None and got and "left_s" in got:
-        left = got["left_s"]
-        least = true["wakes_at"] - after - TIMER_SLACK_S
-        most = true["wakes_at"] - before + TIMER_SLACK_S
-        if left is None or not least <= left <= most:
-            found.add("left", "%s: %s s left, truly %.3f to %.3f", who, left, least, most)
+    if "waits_on" in true and (got or {}).get("id") != true["waits_on"]:
+        found.add("waiting-id", "%s: waits for %s (%s), truly %s", who, got and got["id"],
+                  got and ascii(got["text"])[:80], true["waits_on"])
+    ends_at = true.get("ends_at", true.get("wakes_at"))
+    if got and ("ends_at" in true or ends_at is not None):
+        compare_time(found, "left", who + ": left_s", ends_at, got["left_s"], before, after)
+
+
+def compare_time(found, what, who, at, left, before, after):
+    """left: the seconds until `at`, a time of the monotonic clock; both may be None."""
+    if at is None or left is None:
+        if at is not left:
+            found.add(what, "%s is %s, truly %s", who, left, at and "a time at %s" % at)
+    elif before is not None:
+        least, most = at - after - TIMER_SLACK_S, at - before + TIMER_SLACK_S
+        if not least <= left <= most:
+            found.add(what, "%s is %s, truly %.3f to %.3f", who, left, least, most)
 
 
 def compare_stack(found, who, true, seen):
@@ -152,6 +167,63 @@ def compare_edges(found, truth, snapshot, true, seen, skipped):
                       sorted(waiters.get(task["id"], ())))
 
 
+def scopes_fit(found, snapshot):
+    """Scopes and tasks of one snapshot must tell the same about each other."""
+    tasks = {t["id"]: t for t in snapshot["tasks"]}
+    scopes = {s["id"]: s for s in snapshot["scopes"]}
+    for id_, count in Counter(s["id"] for s in snapshot["scopes"]).items():
+        if count > 1:
+            found.add("scope-twice", id_)
+    children = {}
+    for id_, task in tasks.items():
+        if task["scope"] is not None:
+            children.setdefault(task["scope"], set()).add(id_)
+    for id_ in children.keys() - scopes.keys():
+        found.add("task-scope", "there is no scope %s", id_)
+    for id_, scope in scopes.items():
+        if len(scope["tasks"]) != len(set(scope["tasks"])) \
+                or set(scope["tasks"]) != children.get(id_, set()):
+            found.add("scope-tasks", "%s has %s, by the tasks %s", id_, scope["tasks"],
+                      sorted(children.get(id_, ())))
+        if scope["owner"] not in tasks:
+            found.add("scope-fields", "%s: there is no owner %s", id_, scope["owner"])
+        up, steps = scope, 0
+        while up and up["parent"] is not None and steps <= len(scopes):
+            if up["parent"] not in scopes:
+                found.add("scope-fields", "%s: there is no parent %s", up["id"], up["parent"])
+            up, steps = scopes.get(up["parent"]), steps + 1
+        if steps > len(scopes):
+            found.add("scope-fields", "%s is inside of itself", id_)
+
+
+def compare_scopes(found, truth, snapshot, true, seen, before, after):
+    def name(task):
+        return short((seen.get(task) or true.get(task) or {"name": str(task)})["name"])
+
+    want = {s["id"]: s for s in truth["scopes"]}
+    got = {s["id"]: s for s in snapshot["scopes"]}
+    for what, here, there in (("scope-missing", want, got), ("scope-extra", got, want)):
+        for id_ in here.keys() - there.keys():
+            found.add(what, "%s of %s, %s", here[id_]["kind"], name(here[id_]["owner"]), id_)
+    for id_ in want.keys() & got.keys():
+        mine, other = want[id_], got[id_]
+        who = "%s of %s" % (mine["kind"], name(mine["owner"]))
+        for key, value in dict(mine, shield=False, reason=None).items():
+            if key in ("tasks", "deadline_at"):
+                continue
+            if other[key] != value:
+                found.add("scope-fields", "%s: %s is %s, truly %s", who, key, other[key], value)
+        if sorted(other["tasks"]) != mine["tasks"]:
+            found.add("scope-tasks", "%s: %s, truly %s", who, sorted(map(name, other["tasks"])),
+                      sorted(map(name, mine["tasks"])))
+        compare_time(found, "deadline", who + ": deadline_in_s", mine["deadline_at"],
+                     other["deadline_in_s"], before, after)
+    for id_, task in true.items():
+        if id_ in seen and seen[id_]["scope"] != task["scope"]:
+            found.add("task-scope", "%s: scope is %s, truly %s", short(task["name"]),
+                      seen[id_]["scope"], task["scope"])
+
+
 def compare_runtimes(found, truth, snapshot, true, seen, both, facts, partly):
     listed = {r["id"]: r for r in snapshot["runtimes"]}
     pairs = {}
@@ -186,7 +258,7 @@ def compare_process(found, snapshot, facts):
             found.add("process", "%s is %r, truly %r", key, process[key], facts[key])
 
 
-def as_snapshot(truth, facts):
+def as_snapshot(truth, facts, now):
     """The snapshot that a perfect reader would give: to test the comparison itself."""
     by = {}
     for waiter, awaited, _ in truth["edges"]:
@@ -195,13 +267,15 @@ def as_snapshot(truth, facts):
     for t in truth["tasks"]:
         kind = t["waiting_for"]
         kind = kind[0] if isinstance(kind, list) else kind
-        text = " ".join(re.findall(r"\d+", t.get("waiting_text") or "")) or kind
+        text = re.sub(r"\\b|\.\*", " ", t.get("waiting_text") or kind or "")
+        ends_at = t.get("ends_at", t["wakes_at"])
         tasks.append({
             **{k: t[k] for k in ("id", "name", "runtime", "state", "coroutine", "cancel_requests",
-                                 "cancel_pending")},
+                                 "cancel_pending", "cancel_handled")},
             "stack": [dict(f, line=f["line"] or None) for f in t["stack"]],
-            "waiting_for": kind and {"kind": kind, "text": text, "left_s": None},
-            "awaited_by": list(by.get(t["id"], ())), "scope": None})
+            "waiting_for": kind and {"kind": kind, "text": text, "id": t.get("waits_on"),
+                                     "left_s": None if ends_at is None else ends_at - now},
+            "awaited_by": list(by.get(t["id"], ())), "scope": t.get("scope")})
     return {
         "schema": "ctask.snapshot", "version": 1,
         "process": {k: facts[k] for k in ("pid", "nspid", "exe", "cmdline", "uid")},
@@ -210,4 +284,8 @@ def as_snapshot(truth, facts):
                      for n, r in enumerate(truth["runtimes"])],
         "tasks": tasks,
         "edges": [dict(zip(("waiter", "awaited", "kind"), e)) for e in truth["edges"]],
-        "scopes": [], "cancellations": []}
+        "scopes": [
+            {**{k: s[k] for k in ("id", "kind", "owner", "parent", "tasks", "cancel_called")},
+             "deadline_in_s": None if s["deadline_at"] is None else s["deadline_at"] - now,
+             "shield": False, "reason": None} for s in truth.get("scopes", ())],
+        "cancellations": []}

@@ -14,7 +14,8 @@ def each_stack(change):
 
 def some_stack(change):
     def doctor(snapshot):
-        change(max(snapshot["tasks"], key=lambda t: min(len(t["stack"]), 6))["stack"])
+        change(max((t["stack"] for t in snapshot["tasks"]),
+                   key=lambda s: min(len({f["name"] for f in s}), 6)))
     return doctor
 
 
@@ -153,4 +154,139 @@ WAYS = [
     ("another nspid", process("nspid", 77), "process"),
     ("another exe", process("exe", "/bin/sh"), "process"),
     ("not complete", lambda s: s["capture"].update(complete=False), "capture"),
+]
+
+
+def some_scope(change, fit=lambda scope: True):
+    def doctor(snapshot):
+        change(next(s for s in snapshot["scopes"] if fit(s)))
+    return doctor
+
+
+def drop_scope(snapshot):
+    """A scope that vanishes with all that points to it."""
+    gone = snapshot["scopes"].pop()
+    for scope in snapshot["scopes"]:
+        scope["parent"] = gone["parent"] if scope["parent"] == gone["id"] else scope["parent"]
+    for task in snapshot["tasks"]:
+        task["scope"] = None if task["scope"] == gone["id"] else task["scope"]
+
+
+def add_scope(snapshot):
+    snapshot["scopes"].append(dict(snapshot["scopes"][0], id="0x1234567890", tasks=[]))
+
+
+def swap_parent(snapshot):
+    """Turn two nested scopes inside out."""
+    scopes = {s["id"]: s for s in snapshot["scopes"]}
+    inner = next(s for s in scopes.values() if s["parent"])
+    outer = scopes[inner["parent"]]
+    inner["parent"], outer["parent"] = outer["parent"], inner["id"]
+
+
+def another_parent(snapshot):
+    parents = {s["parent"] for s in snapshot["scopes"]}
+    first, second = [s for s in snapshot["scopes"] if s["id"] not in parents][:2]
+    first["parent"] = second["id"]
+
+
+def another_owner(snapshot):
+    scope = snapshot["scopes"][0]
+    scope["owner"] = next(t["id"] for t in snapshot["tasks"] if t["id"] != scope["owner"])
+
+
+def child_lost(snapshot):
+    scope = next(s for s in snapshot["scopes"] if s["tasks"])
+    gone = scope["tasks"].pop()
+    next(t for t in snapshot["tasks"] if t["id"] == gone).update(scope=None)
+
+
+def child_moved(snapshot):
+    """Both ends agree, so that only the truth can tell."""
+    scope = next(s for s in snapshot["scopes"] if s["tasks"])
+    other = next(s for s in snapshot["scopes"] if s is not scope)
+    child = scope["tasks"].pop()
+    other["tasks"].append(child)
+    next(t for t in snapshot["tasks"] if t["id"] == child).update(scope=other["id"])
+
+
+def later(key, seconds):
+    def change(of):
+        of[key] += seconds
+    return change
+
+
+def wait(change, fit=lambda wait: True):
+    """Change waiting_for of one task."""
+    def doctor(snapshot):
+        change(next(t["waiting_for"] for t in snapshot["tasks"]
+                    if t["waiting_for"] and fit(t["waiting_for"])))
+    return doctor
+
+
+def has_limit(wait):
+    return wait["kind"] != "sleep" and wait["left_s"] is not None
+
+
+def is_lock(wait):
+    return wait["kind"] == "lock"
+
+
+def another_lock(snapshot):
+    """Give one task the lock that others wait for."""
+    waits = [t["waiting_for"] for t in snapshot["tasks"] if t["waiting_for"]]
+    first = next(w for w in waits if is_lock(w))
+    first["id"] = next(w["id"] for w in waits if is_lock(w) and w["id"] != first["id"])
+
+
+def handles(value):
+    return some_task(lambda t: t.update(cancel_handled=not value),
+                     lambda t: t["cancel_handled"] is value)
+
+
+WAIT_WAYS = [
+    ("a limit 0.2 s later", wait(later("left_s", 0.2), has_limit), "left"),
+    ("a limit 0.2 s earlier", wait(later("left_s", -0.2), has_limit), "left"),
+    ("a limit lost", wait(lambda w: w.update(left_s=None), has_limit), "left"),
+    ("a limit where there is none",
+     some_task(lambda t: t["waiting_for"].update(left_s=5), lambda t: t["name"] == "limit-none"),
+     "left"),
+    ("a limit not named", wait(lambda w: w.update(text="Future"), lambda w: "wait_for" in w["text"]),
+     "waiting-text"),
+    ("a cancellation handled by nobody", handles(True), "cancel-handled"),
+    ("one handled that is not", handles(False), "cancel-handled"),
+    ("a pending one that is not",
+     some_task(lambda t: t.update(cancel_pending=not t["cancel_pending"])), "cancel-pending"),
+    ("another lock", another_lock, "waiting-id"),
+    ("a lock without id", wait(lambda w: w.update(id=None), is_lock), "waiting-id"),
+]
+
+SCOPE_WAYS = [
+    ("a scope dropped", drop_scope, "scope-missing"),
+    ("a scope added", add_scope, "scope-extra"),
+    ("a scope twice", lambda s: s["scopes"].append(s["scopes"][0]), "scope-twice"),
+    ("a scope of another kind", some_scope(lambda s: s.update(kind="nursery")), "scope-fields"),
+    ("two scopes inside out", swap_parent, "scope-fields"),
+    ("a scope in another", another_parent, "scope-fields"),
+    ("a scope without parent",
+     some_scope(lambda s: s.update(parent=None), lambda s: s["parent"]), "scope-fields"),
+    ("a scope of another owner", another_owner, "scope-fields"),
+    ("a scope that asked to stop",
+     some_scope(lambda s: s.update(cancel_called=True), lambda s: not s["cancel_called"]),
+     "scope-fields"),
+    ("a scope that did not", some_scope(lambda s: s.update(cancel_called=False),
+                                        lambda s: s["cancel_called"]), "scope-fields"),
+    ("a child in no scope", child_lost, "task-scope"),
+    ("a child in another scope", child_moved, "scope-tasks"),
+    ("a scope that does not know its child",
+     some_scope(lambda s: s["tasks"].pop(), lambda s: s["tasks"]), "scope-tasks"),
+    ("a deadline 0.2 s later",
+     some_scope(later("deadline_in_s", 0.2), lambda s: s["deadline_in_s"]), "deadline"),
+    ("a deadline 0.2 s earlier",
+     some_scope(later("deadline_in_s", -0.2), lambda s: s["deadline_in_s"]), "deadline"),
+    ("a deadline lost", some_scope(lambda s: s.update(deadline_in_s=None),
+                                   lambda s: s["deadline_in_s"]), "deadline"),
+    ("a group with a deadline",
+     some_scope(lambda s: s.update(deadline_in_s=1.0), lambda s: s["kind"] == "task_group"),
+     "deadline"),
 ]

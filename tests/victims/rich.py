@@ -785,6 +785,7 @@ async def task_groups():
             here()
 
     spawn(aborting(), "group-aborting", "group")
+    SCENE.handling.add("group-stubborn")
     edge("group-aborting", "group-stubborn", "task_group")
 
     async def timed():
@@ -1214,6 +1215,7 @@ async def cancellations():
     await cancel(spawn(swallows(2), "cancel-swallowed-twice", "sleep"), 2)
     await cancel(spawn(cleans_in_except(), "cancel-except", "sleep"))
     await cancel(spawn(cleans_in_finally(), "cancel-finally", "sleep"))
+    SCENE.handling.update(("cancel-except", "cancel-finally"))
     if PYTHON >= (3, 11):
         await cancel(spawn(swallows(2, 2), "cancel-undone", "sleep"), 2)
         await cancel(spawn(swallows(2, 1), "cancel-undone-once", "sleep"), 2)

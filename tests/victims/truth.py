@@ -150,6 +150,10 @@ class Scene:
         self.edges = []  # (waiter name, awaited name, kind)
         self.arrived = set()
         self.ready = set()  # names of tasks that never run, and so never arrive
+        self.handling = set()  # names of tasks that are inside an except or finally of a CancelledError
+        self.objects = {}  # task name -> the lock, event, queue … that waiting_for.id must be
+        self.ends = {}  # task name -> when the first of its time limits ends, or None: there is none
+        self.scopes = None  # label -> a scope; None when the scene does not tell of scopes
 
     def says(self, name, wait, text=None):
         assert name not in self.waits, "two tasks called %r" % name[:80]
@@ -159,6 +163,15 @@ class Scene:
 
     def edge(self, waiter, awaited, kind):
         self.edges.append((waiter, awaited, kind))
+
+    def scope(self, label, kind, obj, owner, parent=None, tasks=(), stopped=False):
+        """A scope: its object, the name of its owner, the label of its parent, its children's names.
+
+        obj may be a number of seconds: the timeout of the owner, made by asyncio itself, that ends then.
+        """
+        self.scopes = self.scopes or {}
+        assert label not in self.scopes, label
+        self.scopes[label] = (kind, obj, owner, parent, set(tasks), stopped, time.monotonic())
 
     def here(self):
         # The task, not its name: an eager one runs before it is given its name.
@@ -184,9 +197,12 @@ class Scene:
             "stack": stack,
             "cancel_requests": task.cancelling() if hasattr(task, "cancelling") else None,
             "cancel_pending": bool(task._must_cancel),
+            "cancel_handled": name in self.handling,
             "waiting_for": self.waits[name] if state == "waiting" else None,
             "waiting_text": self.texts.get(name),
             "wakes_at": timers.get(id(waiter)) if self.waits[name] == "sleep" else None,
+            **({"ends_at": self.ends[name]} if name in self.ends else {}),
+            **({"waits_on": hex(id(self.objects[name]))} if name in self.objects else {}),
         }
 
     def told(self):
@@ -224,7 +240,41 @@ class Scene:
             assert len(ids[waiter]) == 1 and len(ids[awaited]) == 1, (waiter, awaited)
             edges.append([ids[waiter][0], ids[awaited][0], kind])
         self.check_edges(tasks, edges)
-        return {"pid": os.getpid(), "runtimes": runtimes, "tasks": tasks, "edges": edges}
+        truth = {"pid": os.getpid(), "runtimes": runtimes, "tasks": tasks, "edges": edges}
+        if self.scopes is not None:
+            truth["scopes"] = self.told_scopes(tasks, {name: i[0] for name, i in ids.items()})
+        return truth
+
+    def told_scopes(self, tasks, ids):
+        """The scopes as plain data; each task is told its own."""
+        objects = {label: scope[1] for label, scope in self.scopes.items()}
+        kind = getattr(asyncio, "Timeout", ())
+        entered = [o for o in gc.get_objects() if isinstance(o, kind) and o._task] if kind else []
+        for label, (_, obj, owner, _, _, _, since) in self.scopes.items():
+            if isinstance(obj, (int, float)):
+                (objects[label],) = [
+                    t for t in entered
+                    if t._task.get_name() == owner and abs(t.when() - since - obj) < 60
+                ]
+        known = [id(obj) for obj in objects.values()]
+        lost = [t for t in entered if id(t) not in known]
+        assert not lost, "nobody told of these timeouts: %r" % lost[:5]
+        of_task, scopes = {}, []
+        for label, (kind, _, owner, parent, children, stopped, _) in self.scopes.items():
+            obj = objects[label]
+            scopes.append({
+                "id": hex(id(obj)),
+                "kind": kind,
+                "owner": ids[owner],
+                "parent": parent and hex(id(objects[parent])),
+                "tasks": sorted(ids[name] for name in children),
+                "deadline_at": obj.when() if kind == "timeout" else None,
+                "cancel_called": stopped,
+            })
+            of_task.update((ids[name], hex(id(obj))) for name in children)
+        for task in tasks:
+            task["scope"] = of_task.get(task["id"])
+        return scopes
 
     def check_edges(self, tasks, edges):
         """The hand-written table against what asyncio does say: a task that waits on a task."""
@@ -248,6 +298,7 @@ def merged(parts):
         whole["runtimes"] += part["runtimes"]
         whole["tasks"] += [dict(t, runtime=t["runtime"] + base) for t in part["tasks"]]
         whole["edges"] += part["edges"]
+        assert "scopes" not in part
     return whole
 
 
