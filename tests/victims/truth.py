@@ -249,7 +249,10 @@ class Scene:
         """The scopes as plain data; each task is told its own."""
         objects = {label: scope[1] for label, scope in self.scopes.items()}
         kind = getattr(asyncio, "Timeout", ())
-        entered = [o for o in gc.get_objects() if isinstance(o, kind) and o._task] if kind else []
+        entered = [
+            o for o in gc.get_objects()
+            if isinstance(o, kind) and o._state.value in ("active", "expiring")
+        ]
         for label, (_, obj, owner, _, _, _, since) in self.scopes.items():
             if isinstance(obj, (int, float)):
                 (objects[label],) = [
