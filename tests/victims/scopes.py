@@ -504,6 +504,7 @@ async def cancellations():
         await turns()
         if handled:
             SCENE.handling.add(name)
+        return task
 
     async def in_except():
         try:
@@ -608,6 +609,18 @@ async def cancellations():
     await cancelled("cancel-changed", changes(), handled=False)
     spawn(other_error(), "other-error", "sleep")
     spawn(in_finally_of_none(), "finally-of-none", "sleep")
+
+    # To 3.11, a cancelled wait_for waits for its inner task to end.
+    async def inner():
+        asyncio.current_task().set_name("cancel-inner")
+        await in_except()
+
+    if OUTER_TASK:
+        says("cancel-inner", "sleep")
+        edge("cancel-outer", "cancel-inner", "wait_for")
+        SCENE.handling.add("cancel-inner")
+        limited = asyncio.wait_for(inner(), 9000)
+        SCENE.arrived.add(await cancelled("cancel-outer", limited, ["future", "task"]))
 
     # A second request while the first is being handled, and one that cannot be delivered.
     class Undeterred(asyncio.Future):
