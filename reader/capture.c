@@ -249,7 +249,7 @@ static int learn_pages(struct capture *c)
  */
 static int stop_until_true(struct capture *c, bool *ret_true)
 {
-	bool whole = false;
+	bool whole = false, settled;
 	int half_done = 0, ret = 0;
 
 	*ret_true = false;
@@ -260,8 +260,9 @@ static int stop_until_true(struct capture *c, bool *ret_true)
 			ret = learn_pages(c);
 		if (!ret)
 			ret = stop_and_copy(c, walk_too, &whole);
-		half_done += whole && c->walk.unsettled;
-		*ret_true = whole && (!c->walk.unsettled || half_done >= HALF_DONE_BELIEVED);
+		settled = !c->walk.unsettled && ctask_snapshot_complete(c->snap);
+		half_done += whole && !settled;
+		*ret_true = whole && (settled || half_done >= HALF_DONE_BELIEVED);
 	}
 	*ret_true = whole;
 	return ret;

@@ -8,7 +8,8 @@
 
 enum {
 	OB_SIZE = 16,
-	MA_USED = 16,		  /* PyDictObject.ma_used, in every version */
+	MA_USED = 16, /* PyDictObject.ma_used, in every version */
+	SET_FILL_BEFORE_MASK = 16,
 	SET_USED_BEFORE_MASK = 8, /* PySetObject: fill, used, mask, in every version */
 };
 
@@ -100,6 +101,8 @@ int ctask_dict_iter(struct ctask_heap *heap, uint64_t dict, struct ctask_iter *i
 	ret = read_keys(heap, keys, &head);
 	if (ret)
 		return ret;
+	if (used > head.count)
+		return -EPROTO;
 	*iter = (struct ctask_iter){
 		.heap = heap,
 		.at = head.entries,
@@ -116,15 +119,16 @@ int ctask_dict_iter(struct ctask_heap *heap, uint64_t dict, struct ctask_iter *i
 
 int ctask_set_iter(struct ctask_heap *heap, uint64_t set, struct ctask_iter *iter)
 {
-	uint64_t mask, table, used;
+	uint64_t mask, table, used, fill;
 
 	if (ctask_kind_of(heap, set) != CTASK_KIND_SET)
 		return -EPROTO;
 	if (ctask_heap_u64(heap, set + heap->layout.set_mask, &mask) ||
 	    ctask_heap_u64(heap, set + heap->layout.set_mask - SET_USED_BEFORE_MASK, &used) ||
+	    ctask_heap_u64(heap, set + heap->layout.set_mask - SET_FILL_BEFORE_MASK, &fill) ||
 	    ctask_heap_u64(heap, set + heap->layout.set_table, &table))
 		return -EFAULT;
-	if (mask >= ENTRIES_MAX || (mask & (mask + 1)))
+	if (mask >= ENTRIES_MAX || (mask & (mask + 1)) || fill > mask || used > fill)
 		return -EPROTO;
 	*iter = (struct ctask_iter){
 		.heap = heap,

@@ -40,7 +40,9 @@ struct ctask_pages {
 	uint64_t *touched; /* page addresses, some perhaps twice */
 	uint32_t touched_count, touched_room;
 
-	uint64_t *plan; /* what a freeze copies; see make_plan() */
+	uint32_t
+		frozen_count; /* touched pages that the last freeze tried; the others were missed since */
+	uint64_t *plan;	      /* what a freeze copies; see make_plan() */
 	uint32_t plan_count;
 	struct ctask_page_run *runs; /* scratch of a freeze */
 

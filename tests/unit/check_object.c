@@ -342,6 +342,7 @@ static uint64_t made_set(const uint64_t (*entries)[2], uint64_t room, uint64_t u
 	uint64_t set = made_object(m, m->set_type, 200), table = made_alloc(m, room * 16);
 
 	made_u64(m, set + m->l->set_mask, room - 1);
+	made_u64(m, set + m->l->set_mask - 16, room - 1); /* fill: used or deleted, never all */
 	made_u64(m, set + m->l->set_mask - 8, used);
 	made_u64(m, set + m->l->set_table, table);
 	made_put(m, table, entries, room * 16);
