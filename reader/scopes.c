@@ -15,25 +15,36 @@ static bool is_true(struct ctask_walk *walk, uint64_t obj, const char *name)
 	       !ctask_int_value(&walk->heap, value, &number) && number;
 }
 
-/* Timeout._state is a member of an Enum: "expiring" and "expired" have asked to stop. */
-static bool has_expired(struct ctask_walk *walk, uint64_t timeout)
+/* Timeout._state is a member of an Enum: whether its value is one of @p values, NULL at the end. */
+static bool has_state(struct ctask_walk *walk, uint64_t timeout, const char *const *values)
 {
 	struct ctask_heap *heap = &walk->heap;
 	uint64_t state, value;
 
-	return !ctask_attr(heap, timeout, "_state", &state) &&
-	       !ctask_attr(heap, state, "_value_", &value) &&
-	       (ctask_str_is(heap, value, "expiring") || ctask_str_is(heap, value, "expired"));
+	if (ctask_attr(heap, timeout, "_state", &state) ||
+	    ctask_attr(heap, state, "_value_", &value))
+		return false;
+	while (*values && !ctask_str_is(heap, value, *values))
+		values++;
+	return *values != NULL;
 }
 
-/* asyncio.Timeout, async_timeout.Timeout. Others of that name have no such attributes. */
-static bool read_timeout(struct ctask_walk *walk, uint64_t obj, struct ctask_block *ret)
+/*
+ * asyncio.Timeout, async_timeout.Timeout, if @p task is inside of it: an
+ * argument of a call lies on the value stack too. Others of that name have no
+ * such attributes.
+ */
+static bool read_timeout(struct ctask_walk *walk, uint64_t obj, uint64_t task,
+			 struct ctask_block *ret)
 {
+	static const char *const inside[] = { "active", "expiring", "ENTER", NULL };
+	static const char *const expiring[] = { "expiring", NULL };
 	struct ctask_heap *heap = &walk->heap;
-	uint64_t when, task;
+	uint64_t when, entered_by;
 	double at;
 
-	if (ctask_attr(heap, obj, "_task", &task) ||
+	if (ctask_attr(heap, obj, "_task", &entered_by) || entered_by != task ||
+	    !has_state(walk, obj, inside) ||
 	    (ctask_attr(heap, obj, "_when", &when) && ctask_attr(heap, obj, "_deadline", &when)))
 		return false;
 	*ret = (struct ctask_block){ .obj = obj,
@@ -41,7 +52,7 @@ static bool read_timeout(struct ctask_walk *walk, uint64_t obj, struct ctask_blo
 				     .deadline_in_s = NAN };
 	if (!ctask_number_value(heap, when, &at))
 		ret->deadline_in_s = at - walk->now_s;
-	ret->cancel_called = has_expired(walk, obj);
+	ret->cancel_called = has_state(walk, obj, expiring);
 	return true;
 }
 
@@ -60,8 +71,19 @@ static bool read_group(struct ctask_walk *walk, uint64_t obj, struct ctask_block
 	return true;
 }
 
+/* The same, if @p task is in the body of it. */
+static bool read_own_group(struct ctask_walk *walk, uint64_t obj, uint64_t task,
+			   struct ctask_block *ret)
+{
+	uint64_t parent;
+
+	return !ctask_attr(&walk->heap, obj, "_parent_task", &parent) && parent == task &&
+	       !is_true(walk, obj, "_exiting") && read_group(walk, obj, ret);
+}
+
 /* What lies in one slot of a value stack: for a block, its object or the bound __aexit__. */
-static bool read_slot(struct ctask_walk *walk, uint64_t slot, struct ctask_block *ret)
+static bool read_slot(struct ctask_walk *walk, uint64_t slot, uint64_t task,
+		      struct ctask_block *ret)
 {
 	struct ctask_heap *heap = &walk->heap;
 	const struct ctask_layout *l = &heap->layout;
@@ -80,8 +102,8 @@ static bool read_slot(struct ctask_walk *walk, uint64_t slot, struct ctask_block
 		return false;
 	name = ctask_type_short_name(type);
 	if (!strcmp(name, "Timeout"))
-		return read_timeout(walk, obj, ret);
-	return !strcmp(name, "TaskGroup") && read_group(walk, obj, ret);
+		return read_timeout(walk, obj, task, ret);
+	return !strcmp(name, "TaskGroup") && read_own_group(walk, obj, task, ret);
 }
 
 /* A group that its owner is leaving is off the value stack: it is `self` of its __aexit__. */
@@ -91,12 +113,15 @@ static bool read_exit(struct ctask_walk *walk, const struct ctask_link *link,
 	const struct ctask_code *code = walk->codes.codes[link->code];
 	uint64_t self;
 
-	return code->module && !strcmp(code->module, "taskgroups.py") &&
-	       !strcmp(code->plain_name, "__aexit__") &&
-	       !ctask_link_local(&walk->codes, link, "self", &self) && read_group(walk, self, ret);
+	if (!code->module || strcmp(code->module, "taskgroups.py") ||
+	    strcmp(code->plain_name, "__aexit__") ||
+	    ctask_link_local(&walk->codes, link, "self", &self) || !read_group(walk, self, ret))
+		return false;
+	ret->is_left = true;
+	return true;
 }
 
-uint32_t ctask_blocks_of(struct ctask_walk *walk, const struct ctask_link *link,
+uint32_t ctask_blocks_of(struct ctask_walk *walk, uint64_t task, const struct ctask_link *link,
 			 struct ctask_block *blocks)
 {
 	enum { SLOTS_MAX = 64 };
@@ -112,7 +137,7 @@ uint32_t ctask_blocks_of(struct ctask_walk *walk, const struct ctask_link *link,
 	end = link->stack_top - 8ull * walk->heap.layout.awaited_slot;
 	for (int n = 0; slot < end && n < SLOTS_MAX && count < CTASK_BLOCKS_MAX; slot += 8, n++) {
 		/* From 3.14 on a block has two slots; they show the same object once. */
-		if (read_slot(walk, slot, &blocks[count]) &&
+		if (read_slot(walk, slot, task, &blocks[count]) &&
 		    (!count || blocks[count].obj != blocks[count - 1].obj))
 			count++;
 	}
@@ -141,10 +166,11 @@ int ctask_scopes_read(struct ctask_walk *walk, uint32_t owner)
 {
 	const struct ctask_chain *chain = &walk->chain;
 	struct ctask_block blocks[CTASK_BLOCKS_MAX];
+	struct ctask_task *task = &walk->snap->tasks[owner];
 	uint32_t outer = CTASK_NONE, scope;
 
 	for (uint32_t i = 0; i < chain->count; i++) {
-		uint32_t count = ctask_blocks_of(walk, &chain->links[i], blocks);
+		uint32_t count = ctask_blocks_of(walk, task->id, &chain->links[i], blocks);
 
 		for (uint32_t b = 0; b < count; b++) {
 			int ret = find_scope(walk, &blocks[b], &scope);
@@ -156,6 +182,10 @@ int ctask_scopes_read(struct ctask_walk *walk, uint32_t owner)
 			walk->snap->scopes[scope].owner = owner;
 			walk->snap->scopes[scope].parent = outer;
 			outer = scope;
+			/* Asked to stop while it leaves a group: it waits for the children to end. */
+			if (blocks[b].is_left && blocks[b].cancel_called &&
+			    task->cancel_requests > 0)
+				task->cancel_handled = true;
 		}
 	}
 	return 0;

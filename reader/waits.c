@@ -14,6 +14,7 @@ struct wait {
 	const struct ctask_link *link; /* the frame whose row matched */
 	const struct ctask_code *code;
 	uint64_t self;	 /* the frame's `self`, 0 when it has none */
+	uint64_t task;	 /* its address */
 	uint64_t future; /* what the task awaits */
 	uint64_t id;	 /* the object that it is about: a lock, a queue, a future */
 	enum ctask_wait_kind kind;
@@ -460,11 +461,12 @@ static void explain_future(struct wait *wait, uint64_t future, int depth)
 static double left_of_timeouts(struct wait *wait, const struct ctask_link *link)
 {
 	struct ctask_block blocks[CTASK_BLOCKS_MAX];
-	uint32_t count = ctask_blocks_of(wait->walk, link, blocks);
+	uint32_t count = ctask_blocks_of(wait->walk, wait->task, link, blocks);
 	double least = NAN;
 
 	for (uint32_t i = 0; i < count; i++)
-		least = fmin(least, blocks[i].deadline_in_s);
+		if (!blocks[i].cancel_called) /* what has fired limits nothing any more */
+			least = fmin(least, blocks[i].deadline_in_s);
 	return least;
 }
 
@@ -569,6 +571,7 @@ int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view
 	uint64_t inner;
 
 	wait.walk = walk;
+	wait.task = view->addr;
 	wait.future = view->fut_waiter;
 	wait.id = view->fut_waiter;
 	wait.kind = CTASK_WAIT_OTHER;

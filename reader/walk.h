@@ -116,12 +116,13 @@ struct ctask_block {
 	enum ctask_scope_kind kind;
 	double deadline_in_s; /* NAN: none, or not known */
 	bool cancel_called;
+	bool is_left; /* a group whose owner waits in its __aexit__ */
 };
 
 enum { CTASK_BLOCKS_MAX = 32 };
 
-/** scopes.c: the blocks of a suspended frame, outermost first; how many, at most CTASK_BLOCKS_MAX. */
-uint32_t ctask_blocks_of(struct ctask_walk *walk, const struct ctask_link *link,
+/** scopes.c: the blocks of a suspended frame of the task at @p task, outermost first; how many, at most CTASK_BLOCKS_MAX. */
+uint32_t ctask_blocks_of(struct ctask_walk *walk, uint64_t task, const struct ctask_link *link,
 			 struct ctask_block *blocks);
 /** scopes.c: add the scopes that task @p owner, whose chain is walk->chain, is inside of. */
 int ctask_scopes_read(struct ctask_walk *walk, uint32_t owner);

@@ -785,7 +785,8 @@ async def task_groups():
             here()
 
     spawn(aborting(), "group-aborting", "group")
-    SCENE.handling.add("group-stubborn")
+    # The owner was asked to stop by its own group, and waits in its exit for the child to end.
+    SCENE.handling.update(("group-stubborn", "group-aborting"))
     edge("group-aborting", "group-stubborn", "task_group")
 
     async def timed():

@@ -183,6 +183,7 @@ async def ending_groups():
             here()
 
     spawn(failed(), "failed", "group")
+    SCENE.handling.add("failed")  # asked to stop by its own group, it waits in the group's exit
     edge("failed", "failed-child", "task_group")
 
     async def cancelled():
@@ -727,6 +728,80 @@ async def own_scopes():
             await on(future())
 
     spawn(inside(), "no-scope", "future")
+
+
+@since_311
+async def arguments():
+    """What lies on a task's value stack only as an argument: the task is not inside of it."""
+
+    async def timeout():
+        ends("argument", None)
+        keep(asyncio.timeout(4000), await on(future()))
+
+    spawn(timeout(), "argument", "future")
+
+    async def left():
+        async with asyncio.timeout(4000) as limit, asyncio.TaskGroup() as group:
+            pass
+        ends("left", None)
+        keep(limit, group, await on(future()))
+
+    spawn(left(), "left", "future")
+
+    groups, entered = [], []
+    ready = asyncio.Event()
+
+    async def calls(which):
+        await ready.wait()
+        ends("caller-%d" % which, None)
+        entered[0].reschedule(await on(future()))
+        groups[0].create_task(quick(), name=await on(future()))
+
+    async def spawns(which):
+        await ready.wait()
+        ends("spawner-%d" % which, None)
+        groups[0].create_task(quick(), name=await on(future()))
+
+    # Some older and some younger than the owner: whichever is met first.
+    for n in range(4):
+        spawn(calls(n), "caller-%d" % n, "future")
+        spawn(spawns(n), "spawner-%d" % n, "future")
+
+    async def owner():
+        async with asyncio.timeout(8000) as limit, asyncio.TaskGroup() as group:
+            scope("called-limit", "timeout", limit, "called")
+            scope("called", "task_group", group, "called", "called-limit",
+                  tasks=["spawner-%d" % n for n in range(8, 12)])
+            for n in range(8, 12):
+                member(group, spawns(n), "spawner-%d" % n, "future")
+            groups.append(group)
+            entered.append(limit)
+            ends("called", 8000)
+            here()
+
+    spawn(owner(), "called", "group")
+    for n in range(8, 12):
+        edge("called", "spawner-%d" % n, "task_group")
+    for n in range(4, 8):
+        spawn(calls(n), "caller-%d" % n, "future")
+        spawn(spawns(n), "spawner-%d" % n, "future")
+    await turns()
+    ready.set()
+
+
+@since_311
+async def expired():
+    """A timeout that has asked to stop limits nothing any more."""
+    async def cleans():
+        async with asyncio.timeout(0.001) as timeout:
+            scope("expired", "timeout", timeout, "expired", stopped=True)
+            SCENE.handling.add("expired")
+            try:
+                await asyncio.sleep(LONG)
+            finally:
+                await rest("expired")
+
+    spawn(cleans(), "expired", "sleep")
 
 
 # More than one loop ----------------------------------------------------------------------
