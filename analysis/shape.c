@@ -24,7 +24,10 @@ struct shapes {
 	const bool *unread;
 	uint32_t *look;	 /* of each task, in whole */
 	uint32_t *entry; /* of each child: what is returned */
-	char *wait;	 /* scratch, for one text */
+	/* Texts seen last, by their address: neighbours often share them. */
+	const char *last_wait, *last_coroutine;
+	uint32_t last_wait_number, last_coroutine_number;
+	char *wait; /* scratch, for one text */
 	size_t wait_room;
 	uint32_t *key; /* scratch, for one look */
 	size_t key_room;
@@ -79,6 +82,8 @@ static uint32_t wait_text(struct shapes *s, const char *text)
 
 	if (!text)
 		return UINT32_MAX - 1;
+	if (text == s->last_wait)
+		return s->last_wait_number;
 	len = strlen(text);
 	if (len >= s->wait_room) {
 		char *grown = realloc(s->wait, len * 2 + 256);
@@ -88,7 +93,18 @@ static uint32_t wait_text(struct shapes *s, const char *text)
 		s->wait = grown;
 		s->wait_room = len * 2 + 256;
 	}
-	return ctask_intern(&s->texts, s->wait, without_numbers(text, s->wait));
+	s->last_wait = text;
+	s->last_wait_number = ctask_intern(&s->texts, s->wait, without_numbers(text, s->wait));
+	return s->last_wait_number;
+}
+
+static uint32_t coroutine_text(struct shapes *s, const char *text)
+{
+	if (!s->last_coroutine || text != s->last_coroutine) {
+		s->last_coroutine = text;
+		s->last_coroutine_number = ctask_intern(&s->texts, text, strlen(text));
+	}
+	return s->last_coroutine_number;
 }
 
 /* The look of the task alone, or UINT32_MAX when out of memory. */
@@ -99,7 +115,7 @@ static uint32_t own_look(struct shapes *s, uint32_t task)
 	struct look look;
 
 	memset(&look, 0, sizeof(look)); /* it is a key: no stray bytes between */
-	look.coroutine = ctask_intern(&s->texts, coroutine, strlen(coroutine));
+	look.coroutine = coroutine_text(s, coroutine);
 	look.stack = ctask_intern(&s->stacks, t->stack_count ? ctask_task_stack(s->snap, t) : &task,
 				  t->stack_count * sizeof(uint32_t));
 	look.wait = wait_text(s, t->wait_text);

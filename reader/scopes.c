@@ -169,9 +169,11 @@ int ctask_scopes_read(struct ctask_walk *walk, uint32_t owner)
 	struct ctask_task *task = &walk->snap->tasks[owner];
 	uint32_t outer = CTASK_NONE, scope;
 
+	walk->in_blocks = false;
 	for (uint32_t i = 0; i < chain->count; i++) {
 		uint32_t count = ctask_blocks_of(walk, task->id, &chain->links[i], blocks);
 
+		walk->in_blocks |= count > 0;
 		for (uint32_t b = 0; b < count; b++) {
 			int ret = find_scope(walk, &blocks[b], &scope);
 

@@ -143,12 +143,20 @@ static void read_sleep(struct wait *wait)
 
 	if (!read_local(wait, "h", &timer))
 		wait->left_s = left_of_timer(wait, timer);
-	if (read_local(wait, "delay", &delay) || ctask_number_value(&walk->heap, delay, &seconds))
-		seconds = NAN;
-	if (seconds == walk->sleep_delay) {
+	if (ctask_link_local(&walk->codes, wait->link, "delay", &delay))
+		delay = 0;
+	if (delay && delay == walk->sleep_object) {
 		wait->ready_text = walk->sleep_text;
 		return;
 	}
+	if (!delay || ctask_number_value(&walk->heap, delay, &seconds))
+		seconds = NAN;
+	if (seconds == walk->sleep_delay) {
+		walk->sleep_object = delay;
+		wait->ready_text = walk->sleep_text;
+		return;
+	}
+	walk->sleep_object = 0;
 	if (isnan(seconds))
 		say(wait, "sleep");
 	else
@@ -588,7 +596,8 @@ int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view
 		explain_future(&wait, wait.future, 0);
 	}
 	for (uint32_t i = 0; i < chain->count; i++)
-		look_for_limit(&wait, &chain->links[i], &limit);
+		if (walk->in_blocks || stands_in_wait_for(walk->codes.codes[chain->links[i].code]))
+			look_for_limit(&wait, &chain->links[i], &limit);
 	add_limit(&wait, &limit);
 	task->wait_kind = (uint8_t)wait.kind;
 	task->wait_left_s = wait.left_s;

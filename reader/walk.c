@@ -51,6 +51,7 @@ static void forget(struct ctask_walk *walk)
 	walk->edge_count = 0;
 	walk->wake_count = 0;
 	walk->unsettled = 0;
+	walk->sleep_object = 0;
 	walk->has_asyncio = false;
 }
 

@@ -76,7 +76,10 @@ struct ctask_walk {
 		bool leads; /* false: nowhere */
 	} near_leads[CTASK_LEADS_NEAR];
 
-	/* The text that was made last for a sleep. */
+	bool in_blocks; /* the task at hand is inside of some: see scopes.c */
+
+	/* The text that was made last for a sleep, and the number object that it was made of. */
+	uint64_t sleep_object;
 	double sleep_delay;
 	ctask_text sleep_text;
 
