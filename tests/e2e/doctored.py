@@ -224,8 +224,9 @@ def wait(change, fit=lambda wait: True):
     return doctor
 
 
-def has_limit(wait):
-    return wait["kind"] != "sleep" and wait["left_s"] is not None
+def limit(change):
+    """Change waiting_for of a task whose limit the truth tells: not of all does it."""
+    return some_task(lambda t: change(t["waiting_for"]), lambda t: t["name"] == "limit-future")
 
 
 def is_lock(wait):
@@ -245,9 +246,9 @@ def handles(value):
 
 
 WAIT_WAYS = [
-    ("a limit 0.2 s later", wait(later("left_s", 0.2), has_limit), "left"),
-    ("a limit 0.2 s earlier", wait(later("left_s", -0.2), has_limit), "left"),
-    ("a limit lost", wait(lambda w: w.update(left_s=None), has_limit), "left"),
+    ("a limit 0.2 s later", limit(later("left_s", 0.2)), "left"),
+    ("a limit 0.2 s earlier", limit(later("left_s", -0.2)), "left"),
+    ("a limit lost", limit(lambda w: w.update(left_s=None)), "left"),
     ("a limit where there is none",
      some_task(lambda t: t["waiting_for"].update(left_s=5), lambda t: t["name"] == "limit-none"),
      "left"),

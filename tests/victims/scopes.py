@@ -183,7 +183,7 @@ async def ending_groups():
             here()
 
     spawn(failed(), "failed", "group")
-    SCENE.handling.add("failed")  # asked to stop by its own group, it waits in the group's exit
+    SCENE.leaving.add("failed")  # asked to stop by its own group
     edge("failed", "failed-child", "task_group")
 
     async def cancelled():

@@ -151,6 +151,7 @@ class Scene:
         self.arrived = set()
         self.ready = set()  # names of tasks that never run, and so never arrive
         self.handling = set()  # names of tasks that are inside an except or finally of a CancelledError
+        self.leaving = set()  # names of owners in their group's exit: they handle what was asked of them
         self.objects = {}  # task name -> the lock, event, queue … that waiting_for.id must be
         self.ends = {}  # task name -> when the first of its time limits ends, or None: there is none
         self.scopes = None  # label -> a scope; None when the scene does not tell of scopes
@@ -197,7 +198,8 @@ class Scene:
             "stack": stack,
             "cancel_requests": task.cancelling() if hasattr(task, "cancelling") else None,
             "cancel_pending": bool(task._must_cancel),
-            "cancel_handled": name in self.handling,
+            "cancel_handled": name in self.handling
+            or (name in self.leaving and task.cancelling() > 0),
             "waiting_for": self.waits[name] if state == "waiting" else None,
             "waiting_text": self.texts.get(name),
             "wakes_at": timers.get(id(waiter)) if self.waits[name] == "sleep" else None,
