@@ -82,7 +82,8 @@ static bool was_replaced(const struct capture *c)
 
 static bool has_ended(const struct capture *c)
 {
-	return c->start_ticks && (was_replaced(c) || ctask_process_check(c->pid, NULL) == -ESRCH);
+	return c->start_ticks && (was_replaced(c) || ctask_process_is_exiting(c->pid) ||
+				  ctask_process_check(c->pid, NULL) == -ESRCH);
 }
 
 /* What an error of the pages means for the whole. */
@@ -254,7 +255,8 @@ static int stop_until_true(struct capture *c, bool *ret_true)
 
 	*ret_true = false;
 	for (int stops = 0; !ret && !*ret_true && stops < STOPS_MAX; stops++) {
-		bool walk_too = stops >= COPYING_STOPS && !whole;
+		/* The last one is walked while it stands still, and so lacks nothing. */
+		bool walk_too = stops + 1 == STOPS_MAX || (stops >= COPYING_STOPS && !whole);
 
 		if (!whole && !walk_too)
 			ret = learn_pages(c);

@@ -308,7 +308,6 @@ static int follow(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 			chain->executing = true;
 			return read_executing(codes, stacks, &frame, gen, chain);
 		}
-		chain->created |= chain->count == 0 && state == CTASK_GEN_CREATED;
 		chain->handles_cancel |=
 			state == CTASK_GEN_SUSPENDED && handles_cancel(codes->heap, gen);
 		return push(codes, chain, gen, &frame);
@@ -334,7 +333,6 @@ int ctask_chain_read(struct ctask_codes *codes, const struct ctask_stacks *stack
 
 	chain->count = 0;
 	chain->executing = false;
-	chain->created = false;
 	chain->done = false;
 	chain->handles_cancel = false;
 	chain->end = 0;

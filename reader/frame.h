@@ -48,7 +48,6 @@ struct ctask_chain {
 	struct ctask_link *links;
 	uint32_t count, room;
 	bool executing;	     /* the outermost coroutine is running now */
-	bool created;	     /* the outermost coroutine has not started */
 	bool done;	     /* the outermost coroutine has ended */
 	bool handles_cancel; /* one of its coroutines is handling a CancelledError */
 	uint64_t end;	     /* what the innermost awaits and is no coroutine: a future, or 0 */

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "model/cleanup.h"
+#include "reader/process.h"
 
 /* How long to wait at the end for threads that are slow to stop, and for killed ones to die. */
 
@@ -123,21 +124,6 @@ static int seize(struct ctask_pause *pause, int tid, struct ctask_error *err)
 	return 1;
 }
 
-/* The letter that the kernel gives a thread's state; 0 when it has none any more. */
-static char state_of(int tid)
-{
-	char path[64], line[512];
-	auto_fclose FILE *file = NULL;
-	const char *behind;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-	file = fopen(path, "re");
-	if (!file || !fgets(line, sizeof(line), file))
-		return 0;
-	behind = strrchr(line, ')');
-	return behind && behind[1] == ' ' ? behind[2] : 0;
-}
-
 /* Seize every thread that is listed, or of them those that run. The number of new ones, or -errno. */
 static int seize_listed(struct ctask_pause *pause, bool running_only, struct ctask_error *err)
 {
@@ -154,7 +140,7 @@ static int seize_listed(struct ctask_pause *pause, bool running_only, struct cta
 		int tid = atoi(entry->d_name);
 		int ret = 0;
 
-		if (tid > 0 && (!running_only || state_of(tid) == 'R'))
+		if (tid > 0 && (!running_only || ctask_process_state(tid) == 'R'))
 			ret = seize(pause, tid, err);
 		if (ret < 0)
 			return ret;
@@ -191,7 +177,8 @@ static int await_stop(struct held *t, int64_t deadline_ns)
 			 * thread stops only when that returns, perhaps never. Until then it
 			 * runs none of the program's instructions: as good as stopped.
 			 */
-			t->in_kernel = now_ns() - start > STUCK_NS && state_of(t->tid) == 'D';
+			t->in_kernel =
+				now_ns() - start > STUCK_NS && ctask_process_state(t->tid) == 'D';
 		}
 	}
 	return 0;

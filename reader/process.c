@@ -12,7 +12,7 @@
 
 #include "model/cleanup.h"
 
-enum { PATH_BYTES = 64, FILE_BYTES_MAX = 1 << 22, PF_KTHREAD = 0x00200000 };
+enum { PATH_BYTES = 64, FILE_BYTES_MAX = 1 << 22, PF_KTHREAD = 0x00200000, PF_EXITING = 0x4 };
 
 static FILE *proc_open(pid_t pid, const char *name)
 {
@@ -59,6 +59,20 @@ static bool read_stat(pid_t pid, struct stat_fields *ret)
 				" %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d "
 				"%*d %*d %*d %llu",
 				&ret->state, &ret->flags, &ret->start_ticks) == 3;
+}
+
+char ctask_process_state(pid_t tid)
+{
+	struct stat_fields stat;
+
+	return read_stat(tid, &stat) ? stat.state : 0;
+}
+
+bool ctask_process_is_exiting(pid_t pid)
+{
+	struct stat_fields stat;
+
+	return read_stat(pid, &stat) && stat.flags & PF_EXITING;
 }
 
 uint64_t ctask_process_start(pid_t pid)

@@ -16,6 +16,12 @@
  */
 int ctask_process_check(pid_t pid, struct ctask_error *err);
 
+/** The letter that the kernel gives the state of process or thread @p tid; 0 when there is none. */
+char ctask_process_state(pid_t tid);
+
+/** True when @p pid is on its way out: its memory may be gone before it is a zombie. */
+bool ctask_process_is_exiting(pid_t pid);
+
 /** When @p pid started, in clock ticks since boot; 0 when there is no such process. */
 uint64_t ctask_process_start(pid_t pid);
 
