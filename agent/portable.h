@@ -1,0 +1,74 @@
+/* portable.h - one binary for every C library from glibc 2.28 on, in any program. */
+#ifndef CTASK_AGENT_PORTABLE_H
+#define CTASK_AGENT_PORTABLE_H
+
+/*
+ * The agent is built once and preloaded into programs of other systems,
+ * containers too, /bin/ls among them. A symbol version that the C library
+ * there does not have, or a function of a library that the program does not
+ * link, would keep the program from starting. Therefore no source of the agent
+ * demands a version above GLIBC_2.28; tests/style/agent_symbols.sh looks.
+ *
+ * glibc 2.34 moved libdl and libpthread into libc and gave their functions new
+ * versions; before, they were in libraries that may not be loaded. Those that
+ * the agent uses are declared here, bound to their old version, and weak: where
+ * the program has no such library their address is NULL, and whoever uses
+ * one asks first:
+ *
+ *	if (!dlsym)
+ *		return;
+ *
+ * (Where CPython is, both libraries are.) Include this after the system's
+ * headers or before, in every file of the agent that uses one of these.
+ * What is newer than 2.28 and has no old version is not used at all: stat,
+ * fstat, lstat, fstatat, mknod (2.33; statx is there), gettid (2.30),
+ * close_range (2.34), arc4random (2.36), strtol and scanf (which newer headers
+ * turn into __isoc23_*).
+ */
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if !defined(__x86_64__)
+#error "the versions below are those of x86-64"
+#endif
+
+/** Bind @p name to the version that all C libraries have; NULL where none is loaded. */
+#define CTASK_BIND_OLD(name, version)                                                              \
+	extern __typeof__(name) name __attribute__((weak));                                        \
+	__asm__(".symver " #name "," #name "@" version)
+
+CTASK_BIND_OLD(dladdr, "GLIBC_2.2.5");
+CTASK_BIND_OLD(dladdr1, "GLIBC_2.3.3");
+CTASK_BIND_OLD(dlclose, "GLIBC_2.2.5");
+CTASK_BIND_OLD(dlerror, "GLIBC_2.2.5");
+CTASK_BIND_OLD(dlinfo, "GLIBC_2.3.3");
+CTASK_BIND_OLD(dlopen, "GLIBC_2.2.5");
+CTASK_BIND_OLD(dlsym, "GLIBC_2.2.5");
+CTASK_BIND_OLD(dlvsym, "GLIBC_2.2.5");
+
+CTASK_BIND_OLD(pthread_attr_setstacksize, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_create, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_detach, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_getspecific, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_join, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_key_create, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_mutex_trylock, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_once, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_setspecific, "GLIBC_2.2.5");
+CTASK_BIND_OLD(pthread_sigmask, "GLIBC_2.2.5");
+
+/* Not moved, and in libc of old: pthread_mutex_init, _lock, _unlock, _destroy,
+ * pthread_self, pthread_equal, pthread_cond_*, pthread_attr_init, _destroy,
+ * _setdetachstate, __register_atfork (pthread_atfork), dl_iterate_phdr. */
+
+/** Native id of the calling thread, in its own pid namespace. */
+static inline int ctask_gettid(void)
+{
+	return (int)syscall(SYS_gettid);
+}
+
+#endif
