@@ -15,7 +15,8 @@ else()
   message(WARNING "scdoc was not found: no manual page will be built or installed")
 endif()
 
-install(FILES ${PROJECT_SOURCE_DIR}/model/ctask-snapshot-1.schema.json
+install(FILES ${PROJECT_SOURCE_DIR}/model/ctask-cancellation-1.schema.json
+              ${PROJECT_SOURCE_DIR}/model/ctask-snapshot-1.schema.json
               ${PROJECT_SOURCE_DIR}/model/ctask-processes-1.schema.json
         DESTINATION ${CMAKE_INSTALL_DATADIR}/ctask/schema)
 install(FILES ${PROJECT_SOURCE_DIR}/completions/ctaskctl.bash

@@ -39,6 +39,7 @@ struct ctask_cancellation {
 	uint64_t requester;	   /**< a task */
 	ctask_text requester_name; /**< of the task; else of the function, the thread */
 	ctask_text requester_coroutine;
+	uint32_t requester_thread; /**< native id, in the process's own pid namespace */
 
 	enum ctask_origin origin;
 	enum ctask_through through; /**< scope.kind */
@@ -68,14 +69,20 @@ struct ctask_birth_facts {
 	uint32_t frame;	  /**< index into frames, or CTASK_NONE */
 };
 
-/** What is known of the cancellations of one process: owns all that it points to. */
+/**
+ * What is known of the cancellations of one process: owns all that it points to.
+ * Whoever fills it sees to it that ids ascend, that a cause is older than what it
+ * brought about, and that stacks and frames are inside their arrays.
+ */
 struct ctask_history {
 	int32_t pid; /**< as the reader sees it */
 	char python_version[32];
-	int64_t since_us; /**< recorded from then on */
-	uint64_t last_id; /**< of the newest that was there when it was read */
-	uint64_t dropped; /**< that fell out, or could not be recorded */
-	bool ended;	  /**< the process records no more */
+	int64_t since_us;    /**< recorded from then on */
+	int64_t read_at_us;  /**< when this was what was known */
+	uint64_t last_id;    /**< of the newest that was there when it was read */
+	uint64_t dropped;    /**< that fell out, or could not be recorded */
+	uint64_t unreadable; /**< that are there, but make no sense or did not hold still */
+	bool ended;	     /**< the process records no more */
 
 	struct ctask_cancellation *items; /**< in the order of their ids */
 	uint32_t count, room;
@@ -84,7 +91,7 @@ struct ctask_history {
 	uint32_t *stack_frames; /**< indices into frames */
 	uint32_t stack_frame_count, stack_frame_room;
 	struct ctask_birth_facts *births; /**< sorted by task */
-	uint32_t birth_count;
+	uint32_t birth_count, birth_room;
 	uint64_t lost_births;
 	struct ctask_texts *texts;
 };
@@ -98,12 +105,19 @@ void ctask_history_destroy(struct ctask_history *history);
 struct ctask_cancellation *ctask_history_add(struct ctask_history *history);
 /** Add a zeroed frame and return its index, or CTASK_NONE when out of memory. */
 uint32_t ctask_history_add_frame(struct ctask_history *history);
-/** Append @p frame to @p stack, which must be the stack that was begun last. 0 or -ENOMEM. */
+/** Append @p frame to @p stack, which is empty or was the last to be appended to. 0 or -ENOMEM. */
 int ctask_history_push_stack(struct ctask_history *history, struct ctask_stack *stack,
 			     uint32_t frame);
+/** Add a birth; they are found after ctask_history_sort_births(). 0 or -ENOMEM. */
+int ctask_history_add_birth(struct ctask_history *history, const struct ctask_birth_facts *birth);
+void ctask_history_sort_births(struct ctask_history *history);
+
 /** The cancellation @p id, or NULL. */
 const struct ctask_cancellation *ctask_history_find(const struct ctask_history *history,
 						    uint64_t id);
+/** The frames of @p stack, innermost first: its count indices into frames. */
+const uint32_t *ctask_history_stack(const struct ctask_history *history,
+				    const struct ctask_stack *stack);
 /** Where @p task was made, or NULL. */
 const struct ctask_birth_facts *ctask_history_birth(const struct ctask_history *history,
 						    uint64_t task);

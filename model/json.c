@@ -1,11 +1,12 @@
 /* json.c - the plain data of the model as JSON text. */
 #include "model/json.h"
 
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "model/cleanup.h"
 #include "model/groups.h"
+#include "model/json_cancellation.h"
 #include "model/json_writer.h"
 
 static void write_process(struct ctask_json_writer *w, const struct ctask_process *p)
@@ -91,47 +92,35 @@ static void write_runtimes(struct ctask_json_writer *w, const struct ctask_snaps
 	ctask_json_end_array(w);
 }
 
-/* The distinct places as JSON text, made once: most stacks share theirs. */
-struct frame_texts {
-	struct ctask_json_writer memory;
-	size_t *start; /* in memory.bytes; one more than there are places */
-};
-
-static void frame_texts_fini(struct frame_texts *f)
-{
-	free(f->memory.bytes);
-	free(f->start);
-}
-
-static bool frame_texts_init(struct frame_texts *f, const struct ctask_snapshot *snap)
-{
-	f->start = malloc(((size_t)snap->frame_count + 1) * sizeof(*f->start));
-	for (uint32_t i = 0; f->start && i < snap->frame_count; i++) {
-		const struct ctask_frame *frame = &snap->frames[i];
-
-		f->memory.begun = true; /* no comma: each is an item by itself */
-		f->start[i] = f->memory.len;
-		ctask_json_begin_object(&f->memory, NULL);
-		ctask_json_text(&f->memory, "name", frame->name);
-		ctask_json_text(&f->memory, "filename", frame->filename);
-		ctask_json_known_int(&f->memory, "line", frame->line > 0, frame->line);
-		ctask_json_end_object(&f->memory);
-	}
-	if (f->start)
-		f->start[snap->frame_count] = f->memory.len;
-	return f->start && !f->memory.failed;
-}
-
 static void write_stack(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
-			const struct ctask_task *t, const struct frame_texts *f)
+			const struct ctask_task *t, const struct ctask_json_frames *frames)
 {
 	const uint32_t *stack = ctask_task_stack(snap, t);
 
 	ctask_json_begin_array(w, "stack");
 	for (uint32_t i = 0; i < t->stack_count; i++)
-		ctask_json_raw(w, NULL, f->memory.bytes + f->start[stack[i]],
-			       f->start[stack[i] + 1] - f->start[stack[i]]);
+		ctask_json_frame(w, NULL, frames, stack[i]);
 	ctask_json_end_array(w);
+}
+
+/* What the history of the process tells about a living task. */
+static void write_birth(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
+			const struct ctask_task *t, const struct ctask_json_frames *places)
+{
+	const struct ctask_birth_facts *birth =
+		snap->history ? ctask_history_birth(snap->history, t->id) : NULL;
+	int64_t age_us =
+		birth && birth->time_us > 0 ? snap->capture.captured_at_us - birth->time_us : -1;
+
+	ctask_json_seconds(w, "age_s", age_us >= 0 ? (double)age_us / 1e6 : NAN);
+	if (birth && birth->creator)
+		ctask_json_id(w, "created_by", birth->creator);
+	else
+		ctask_json_null(w, "created_by");
+	if (birth && birth->frame < snap->history->frame_count)
+		ctask_json_frame(w, "created_at", places, birth->frame);
+	else
+		ctask_json_null(w, "created_at");
 }
 
 static void write_wait(struct ctask_json_writer *w, const struct ctask_task *t)
@@ -167,14 +156,16 @@ static void write_waiters(struct ctask_json_writer *w, const struct ctask_snapsh
 	ctask_json_end_array(w);
 }
 
-static void write_tasks(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
+static void write_tasks(struct ctask_json_writer *w, const struct ctask_snapshot *snap,
+			const struct ctask_json_frames *places)
 {
-	__attribute__((cleanup(frame_texts_fini))) struct frame_texts frames = { 0 };
+	__attribute__((cleanup(ctask_json_frames_fini))) struct ctask_json_frames frames = { 0 };
 	auto_groups awaited = { 0 };
 	auto_free uint32_t *told = calloc((size_t)snap->task_count + 1, sizeof(*told));
 
 	ctask_json_begin_array(w, "tasks");
-	if (!told || !frame_texts_init(&frames, snap) || ctask_groups_by_awaited(&awaited, snap)) {
+	if (!told || ctask_json_frames_init(&frames, snap->frames, snap->frame_count) ||
+	    ctask_groups_by_awaited(&awaited, snap)) {
 		w->failed = true;
 		return;
 	}
@@ -196,6 +187,7 @@ static void write_tasks(struct ctask_json_writer *w, const struct ctask_snapshot
 		write_wait(w, t);
 		write_waiters(w, snap, &awaited, i, told);
 		write_scope_id(w, "scope", snap, t->scope);
+		write_birth(w, snap, t, places);
 		ctask_json_end_object(w);
 	}
 	ctask_json_end_array(w);
@@ -250,10 +242,25 @@ static void write_scopes(struct ctask_json_writer *w, const struct ctask_snapsho
 	ctask_json_end_array(w);
 }
 
+static void write_cancellations(struct ctask_json_writer *w, const struct ctask_history *history,
+				const struct ctask_json_frames *places)
+{
+	ctask_json_begin_array(w, "cancellations");
+	for (uint32_t i = 0; history && i < history->count && !w->failed; i++) {
+		ctask_json_break(w);
+		ctask_json_cancellation(w, history, &history->items[i], places);
+	}
+	ctask_json_end_array(w);
+}
+
 int ctask_json_write_snapshot(const struct ctask_snapshot *snap, FILE *out, struct ctask_error *err)
 {
+	__attribute__((cleanup(ctask_json_frames_fini))) struct ctask_json_frames places = { 0 };
 	struct ctask_json_writer w = { .out = out };
 
+	if (snap->history &&
+	    ctask_json_frames_init(&places, snap->history->frames, snap->history->frame_count))
+		return ctask_fail(err, ENOMEM, "out of memory");
 	ctask_json_begin_object(&w, NULL);
 	ctask_json_word(&w, "schema", "ctask.snapshot");
 	ctask_json_int(&w, "version", 1);
@@ -268,14 +275,13 @@ int ctask_json_write_snapshot(const struct ctask_snapshot *snap, FILE *out, stru
 	ctask_json_break(&w);
 	write_runtimes(&w, snap);
 	ctask_json_break(&w);
-	write_tasks(&w, snap);
+	write_tasks(&w, snap, &places);
 	ctask_json_break(&w);
 	write_edges(&w, snap);
 	ctask_json_break(&w);
 	write_scopes(&w, snap);
 	ctask_json_break(&w);
-	ctask_json_begin_array(&w, "cancellations");
-	ctask_json_end_array(&w);
+	write_cancellations(&w, snap->history, &places);
 	ctask_json_end_object(&w);
 	return ctask_json_finish(&w, err);
 }

@@ -122,6 +122,11 @@ void ctask_json_break(struct ctask_json_writer *w)
 	w->broken = true;
 }
 
+void ctask_json_next_line(struct ctask_json_writer *w)
+{
+	w->begun = w->broken = true;
+}
+
 void ctask_json_null(struct ctask_json_writer *w, const char *key)
 {
 	ctask_json_raw(w, key, "null", 4);

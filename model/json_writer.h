@@ -54,6 +54,8 @@ void ctask_json_end_object(struct ctask_json_writer *w);
 void ctask_json_end_array(struct ctask_json_writer *w);
 /** Start a line with the next item. */
 void ctask_json_break(struct ctask_json_writer *w);
+/** End the line: the next item, an outermost one, stands by itself. JSON Lines. */
+void ctask_json_next_line(struct ctask_json_writer *w);
 
 /** Write what is left and a newline; give back the memory. 0, or -ENOMEM if anything failed. */
 int ctask_json_finish(struct ctask_json_writer *w, struct ctask_error *err);

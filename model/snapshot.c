@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/array.h"
+#include "model/cancellation.h"
+
 const char *const ctask_source_words[] = {
 	[CTASK_SOURCE_MEMORY] = "memory",
 	[CTASK_SOURCE_AGENT] = "agent",
@@ -75,6 +78,7 @@ void ctask_snapshot_destroy(struct ctask_snapshot *snap)
 	free(snap->edges);
 	free(snap->scopes);
 	free(snap->problems);
+	ctask_history_destroy(snap->history);
 	ctask_texts_destroy(snap->texts);
 	free(snap);
 }
@@ -91,31 +95,10 @@ void ctask_snapshot_clear(struct ctask_snapshot *snap)
 	snap->problems_untold = 0;
 }
 
-/*
- * Make sure that one more element fits. Growing by half keeps what 100,000
- * tasks waste below what they use.
- */
-static int grow(void *array, uint32_t count, uint32_t *room, size_t element_bytes)
-{
-	uint64_t want = *room + *room / 2 + 64;
-	void *moved;
-
-	if (count < *room)
-		return 0;
-	if (want >= CTASK_NONE)
-		return -ENOMEM;
-	moved = realloc(*(void **)array, want * element_bytes);
-	if (!moved)
-		return -ENOMEM;
-	*(void **)array = moved;
-	*room = (uint32_t)want;
-	return 0;
-}
-
 uint32_t ctask_snapshot_add_runtime(struct ctask_snapshot *snap)
 {
-	if (grow(&snap->runtimes, snap->runtime_count, &snap->runtime_room,
-		 sizeof(*snap->runtimes)))
+	if (ctask_array_grow(&snap->runtimes, snap->runtime_count, &snap->runtime_room,
+			     sizeof(*snap->runtimes)))
 		return CTASK_NONE;
 	snap->runtimes[snap->runtime_count] = (struct ctask_runtime){ .thread_id = -1 };
 	return snap->runtime_count++;
@@ -123,7 +106,8 @@ uint32_t ctask_snapshot_add_runtime(struct ctask_snapshot *snap)
 
 uint32_t ctask_snapshot_add_task(struct ctask_snapshot *snap)
 {
-	if (grow(&snap->tasks, snap->task_count, &snap->task_room, sizeof(*snap->tasks)))
+	if (ctask_array_grow(&snap->tasks, snap->task_count, &snap->task_room,
+			     sizeof(*snap->tasks)))
 		return CTASK_NONE;
 	snap->tasks[snap->task_count] = (struct ctask_task){
 		.runtime = CTASK_NONE,
@@ -137,7 +121,8 @@ uint32_t ctask_snapshot_add_task(struct ctask_snapshot *snap)
 
 uint32_t ctask_snapshot_add_frame(struct ctask_snapshot *snap)
 {
-	if (grow(&snap->frames, snap->frame_count, &snap->frame_room, sizeof(*snap->frames)))
+	if (ctask_array_grow(&snap->frames, snap->frame_count, &snap->frame_room,
+			     sizeof(*snap->frames)))
 		return CTASK_NONE;
 	snap->frames[snap->frame_count] = (struct ctask_frame){ 0 };
 	return snap->frame_count++;
@@ -145,7 +130,8 @@ uint32_t ctask_snapshot_add_frame(struct ctask_snapshot *snap)
 
 uint32_t ctask_snapshot_add_scope(struct ctask_snapshot *snap)
 {
-	if (grow(&snap->scopes, snap->scope_count, &snap->scope_room, sizeof(*snap->scopes)))
+	if (ctask_array_grow(&snap->scopes, snap->scope_count, &snap->scope_room,
+			     sizeof(*snap->scopes)))
 		return CTASK_NONE;
 	snap->scopes[snap->scope_count] = (struct ctask_scope){
 		.owner = CTASK_NONE,
@@ -157,8 +143,8 @@ uint32_t ctask_snapshot_add_scope(struct ctask_snapshot *snap)
 
 int ctask_snapshot_push_stack(struct ctask_snapshot *snap, uint32_t frame)
 {
-	if (grow(&snap->stack_frames, snap->stack_frame_count, &snap->stack_frame_room,
-		 sizeof(*snap->stack_frames)))
+	if (ctask_array_grow(&snap->stack_frames, snap->stack_frame_count, &snap->stack_frame_room,
+			     sizeof(*snap->stack_frames)))
 		return -ENOMEM;
 	snap->stack_frames[snap->stack_frame_count++] = frame;
 	snap->tasks[snap->task_count - 1].stack_count++;
@@ -168,7 +154,8 @@ int ctask_snapshot_push_stack(struct ctask_snapshot *snap, uint32_t frame)
 int ctask_snapshot_add_edge(struct ctask_snapshot *snap, uint32_t waiter, uint32_t awaited,
 			    enum ctask_edge_kind kind)
 {
-	if (grow(&snap->edges, snap->edge_count, &snap->edge_room, sizeof(*snap->edges)))
+	if (ctask_array_grow(&snap->edges, snap->edge_count, &snap->edge_room,
+			     sizeof(*snap->edges)))
 		return -ENOMEM;
 	snap->edges[snap->edge_count++] =
 		(struct ctask_edge){ .waiter = waiter, .awaited = awaited, .kind = (uint8_t)kind };
@@ -185,8 +172,8 @@ int ctask_snapshot_add_problem(struct ctask_snapshot *snap, uint64_t task, const
 		snap->problems_untold++;
 		return 0;
 	}
-	if (grow(&snap->problems, snap->problem_count, &snap->problem_room,
-		 sizeof(*snap->problems)))
+	if (ctask_array_grow(&snap->problems, snap->problem_count, &snap->problem_room,
+			     sizeof(*snap->problems)))
 		return -ENOMEM;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);

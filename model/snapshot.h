@@ -146,6 +146,8 @@ struct ctask_capture_facts {
 	uint32_t reread_tasks; /**< tasks that were read again because they had changed meanwhile */
 };
 
+struct ctask_history;
+
 /**
  * A snapshot owns all that it points to, text included: texts live as long as
  * the snapshot. Arrays grow by the ctask_snapshot_add_… functions; their
@@ -173,6 +175,8 @@ struct ctask_snapshot {
 	uint32_t problem_count, problem_room;
 	uint64_t problems_untold; /**< problems past CTASK_PROBLEMS_MAX, counted only */
 
+	/** Requests to stop, and where tasks were made: what only an agent knows. NULL where there is none. */
+	struct ctask_history *history;
 	struct ctask_texts *texts;
 };
 
@@ -183,7 +187,7 @@ enum { CTASK_PROBLEMS_MAX = 1000 };
 struct ctask_snapshot *ctask_snapshot_create(void);
 /** NULL is fine. */
 void ctask_snapshot_destroy(struct ctask_snapshot *snap);
-/** Forget runtimes, tasks, frames, edges, scopes and problems; texts and process facts stay. */
+/** Forget runtimes, tasks, frames, edges, scopes and problems; the history, texts and process facts stay. */
 void ctask_snapshot_clear(struct ctask_snapshot *snap);
 
 /*

@@ -201,3 +201,29 @@ ctask_text ctask_texts_add_bytes(struct ctask_texts *texts, const char *bytes, s
 	free(out);
 	return text;
 }
+
+/* True for what our form can hold: a NUL or a broken sequence is not in it. */
+static bool is_well_formed(const char *text)
+{
+	while (*text) {
+		size_t len;
+
+		if (decode(text, &len) == 0xfffd && len == 1)
+			return false;
+		text += len;
+	}
+	return true;
+}
+
+ctask_text ctask_texts_add_checked(struct ctask_texts *texts, const char *bytes, size_t len)
+{
+	char *kept = len < SIZE_MAX ? reserve(texts, len + 1) : NULL;
+
+	if (!kept)
+		return NULL;
+	memcpy(kept, bytes, len);
+	kept[len] = '\0';
+	if (strlen(kept) == len && is_well_formed(kept))
+		return kept;
+	return ctask_texts_add_bytes(texts, bytes, len);
+}

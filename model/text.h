@@ -28,6 +28,8 @@ ctask_text ctask_texts_format(struct ctask_texts *texts, const char *format, ...
 	__attribute__((format(printf, 2, 3)));
 /** Keep bytes of unknown encoding: each that is not valid UTF-8 becomes U+DC80…U+DCFF, as Python's surrogateescape. */
 ctask_text ctask_texts_add_bytes(struct ctask_texts *texts, const char *bytes, size_t len);
+/** Keep bytes that should be in the form above: as they are, or where they are not, as by ctask_texts_add_bytes(). */
+ctask_text ctask_texts_add_checked(struct ctask_texts *texts, const char *bytes, size_t len);
 
 /**
  * Write code point @p c (0 to 0x10ffff, surrogates too) in the form above.
