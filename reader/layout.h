@@ -87,6 +87,7 @@ struct ctask_layout {
 	/* frame: PyFrameObject to 3.10, _PyInterpreterFrame from 3.11 on */
 	uint32_t frame_code, frame_previous, frame_lasti, frame_locals, frame_stack, frame_owner;
 	uint32_t frame_stack_base; /* 3.10 */
+	uint32_t frame_gen;	   /* to 3.10: the generator that the frame is of */
 	uint32_t
 		lasti_scale; /* to 3.10: bytes in one unit of f_lasti; 0 = frame_lasti is a pointer */
 	uint32_t stack_form;   /* enum ctask_stack_form */
@@ -114,7 +115,7 @@ struct ctask_layout {
 
 	/* _asyncio: FutureObj and TaskObj share their first part; the iterators */
 	uint32_t task_loop, task_callback0, task_callbacks, task_state;
-	uint32_t task_fut_waiter, task_coro, task_name;
+	uint32_t task_fut_waiter, task_coro, task_name, task_exception;
 	uint32_t task_must_cancel, task_must_cancel_mask;
 	uint32_t task_num_cancels_requested; /* 3.11 on */
 	uint32_t task_node;		     /* 3.14 on */
