@@ -168,8 +168,7 @@ static int print(struct ctask_look *look, const struct ctask_snapshot *snap)
 	return CTASK_EXIT_IN_PART;
 }
 
-/* "-5" is meant as a process id, and should not be told off as an option "5". */
-static void refuse_negative_ids(int argc, char **argv)
+void ctask_look_refuse_negative(int argc, char **argv)
 {
 	const struct argp_state state = { .name = argv[0] };
 
@@ -187,7 +186,7 @@ int ctask_look_run(struct ctask_look *look, const struct argp *argp, int argc, c
 	struct ctask_error err = { 0 };
 	int status;
 
-	refuse_negative_ids(argc, argv);
+	ctask_look_refuse_negative(argc, argv);
 	ctask_options_parse(argp, argc, argv, 0, look);
 	if (take_picture(look, &snap, &err) || narrow(look, snap, &err))
 		status = ctask_report_error(&err);

@@ -27,6 +27,9 @@ extern const struct argp ctask_look_argp;
 /** How a command line that ctask_look_argp parses goes on after the options. */
 extern const char ctask_look_args_doc[];
 
+/** Tell off "-5": it is meant as a process id, and is no option "5". */
+void ctask_look_refuse_negative(int argc, char **argv);
+
 /** Parse with @p argp, a child of which is ctask_look_argp; then look and print. Returns the exit status. */
 int ctask_look_run(struct ctask_look *look, const struct argp *argp, int argc, char **argv);
 

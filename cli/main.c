@@ -18,6 +18,8 @@ static const struct command {
 	const char *help;
 	int (*run)(int argc, char **argv);
 } commands[] = {
+	{ "cancels", "Tell who asked which tasks to stop, why, and how it ended",
+	  ctask_cmd_cancels },
 	{ "ls", "Show the processes that can be looked into", ctask_cmd_ls },
 	{ "ps", "List the async tasks of a process, one a line", ctask_cmd_ps },
 	{ "pstree", "Draw who awaits whom in a process", ctask_cmd_pstree },

@@ -77,6 +77,12 @@ static bool is_automatic(const struct stem *stem)
 	       memcmp(stem->name, "Task-", stem->len) == 0;
 }
 
+struct name_list {
+	struct stem stems[NAMES_MAX];
+	uint32_t count;
+	bool more; /* than there is room for, or that are worth saying */
+};
+
 /* Count @p stem to one of @p stems that is the same, or add it. False when there is no room. */
 static bool collect_stem(struct stem *stems, uint32_t *count, const struct stem *stem)
 {
@@ -94,32 +100,48 @@ static bool collect_stem(struct stem *stems, uint32_t *count, const struct stem 
 	return true;
 }
 
+static void collect_name(struct name_list *list, ctask_text name)
+{
+	struct stem stem = stem_of(name ? name : "");
+
+	if (stem.len == 0 || is_automatic(&stem) || !collect_stem(list->stems, &list->count, &stem))
+		list->more = true;
+}
+
+static bool put_names(struct ctask_line *line, const struct name_list *list)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		ctask_line_words(line, i ? ", " : "");
+		if (list->stems[i].several) {
+			add_part(line, list->stems[i].name, list->stems[i].len);
+			ctask_line_words(line, "*");
+		} else {
+			ctask_line_text(line, list->stems[i].name);
+		}
+	}
+	if (list->count && list->more)
+		ctask_line_words(line, line->utf8 ? ", …" : ", ...");
+	return list->count > 0;
+}
+
 bool ctask_words_names(struct ctask_line *line, const struct ctask_snapshot *snap,
 		       struct ctask_alike alike)
 {
-	struct stem stems[NAMES_MAX];
-	uint32_t count = 0;
-	bool more = false;
+	struct name_list list = { 0 };
 
-	for (uint32_t i = 0; i < alike.count; i++) {
-		ctask_text name = snap->tasks[alike.tasks[i]].name;
-		struct stem stem = stem_of(name ? name : "");
+	for (uint32_t i = 0; i < alike.count; i++)
+		collect_name(&list, snap->tasks[alike.tasks[i]].name);
+	return put_names(line, &list);
+}
 
-		if (stem.len == 0 || is_automatic(&stem) || !collect_stem(stems, &count, &stem))
-			more = true;
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		ctask_line_words(line, i ? ", " : "");
-		if (stems[i].several) {
-			add_part(line, stems[i].name, stems[i].len);
-			ctask_line_words(line, "*");
-		} else {
-			ctask_line_text(line, stems[i].name);
-		}
-	}
-	if (count && more)
-		ctask_line_words(line, line->utf8 ? ", …" : ", ...");
-	return count > 0;
+bool ctask_words_target_names(struct ctask_line *line, const struct ctask_history *history,
+			      struct ctask_alike alike)
+{
+	struct name_list list = { 0 };
+
+	for (uint32_t i = 0; i < alike.count; i++)
+		collect_name(&list, history->items[alike.tasks[i]].target_name);
+	return put_names(line, &list);
 }
 
 static const struct ctask_frame *frame_at(const struct ctask_snapshot *snap,

@@ -3,6 +3,7 @@
 #define CTASK_CLI_RENDER_WORDS_H
 
 #include "cli/render/line.h"
+#include "model/cancellation.h"
 #include "model/snapshot.h"
 
 /** Tasks that are told together: indices into tasks. Alike but for numbers in what they wait for. */
@@ -18,6 +19,9 @@ struct ctask_alike {
  */
 bool ctask_words_names(struct ctask_line *line, const struct ctask_snapshot *snap,
 		       struct ctask_alike alike);
+/** The same of the targets of cancellations: indices into items. */
+bool ctask_words_target_names(struct ctask_line *line, const struct ctask_history *history,
+			      struct ctask_alike alike);
 /** " · " or " - " */
 const char *ctask_words_dot(const struct ctask_line *line);
 /** A time as people say it: "0.9 s", "42 s", "3 min 5 s", "2 h 10 min", "3 days". */

@@ -1,0 +1,200 @@
+/* cmd_cancels.c - ctaskctl cancels: who asked whom to stop, why, and how it ended. */
+#include <string.h>
+#include <time.h>
+
+#include "cli/command.h"
+#include "cli/display.h"
+#include "cli/watch.h"
+#include "cli/look.h"
+#include "cli/moment.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "model/cleanup.h"
+#include "reader/process.h"
+
+enum {
+	OPTION_DURATION = 0x500,
+	OPTION_FORMAT,
+	OPTION_JSON,
+	OPTION_ORIGIN,
+	OPTION_SINCE,
+	OPTION_TASK,
+};
+
+enum { PID_MOST = 4194304, LAST_MOST = 1000000000 };
+
+struct args {
+	struct ctask_terminal_wishes wishes;
+	struct ctask_render_options render;
+	struct ctask_story_filter filter;
+	struct ctask_watch watch;
+	bool narrowed, follow;
+};
+
+static const struct argp_option options[] = {
+	{ "all", 'a', NULL, 0,
+	  "Show every frame: of the call that asked, and of each task that was asked", 1 },
+	{ "no-fold", 'c', NULL, 0, "Show each of several identical tasks, and each time", 1 },
+	{ "ids", 'p', NULL, 0, "Show the ids of requests and tasks; implies -c", 1 },
+	{ NULL, 0, NULL, 0, "What to show:", 2 },
+	{ "since", OPTION_SINCE, "TIME", 0,
+	  "Only from then on: 30s, 10m, 2h ago, or a time of day, or a date and time", 2 },
+	{ "task", OPTION_TASK, "NAME|ID", 0,
+	  "Only what this task asked for or was asked: by its name, 0x… id or coroutine", 2 },
+	{ "origin", OPTION_ORIGIN, "ORIGIN", 0,
+	  "Only of this origin: timeout, sibling_failed, owner_failed, owner_cancelled, shutdown, "
+	  "interrupt, explicit, unknown",
+	  2 },
+	{ "last", 'n', "N", 0, "Only the last N events; with JSON, the last N requests", 2 },
+	{ "follow", 'f', NULL, 0, "Go on with what happens from now on", 2 },
+	{ "duration", OPTION_DURATION, "TIME", 0, "Follow for so long: 30s, 10m, 2h", 2 },
+	{ NULL, 0, NULL, 0, "How to print:", 3 },
+	{ "format", OPTION_FORMAT, "FORMAT", 0, "text (the default) or json", 3 },
+	{ "json", OPTION_JSON, NULL, 0, "The same as --format=json: one object a line", 3 },
+	{ 0 },
+};
+
+static int64_t wall_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static enum ctask_origin parse_origin(const char *word, const struct argp_state *state)
+{
+	for (size_t i = 0; i < CTASK_ORIGINS; i++) {
+		if (strcmp(ctask_origin_words[i], word) == 0)
+			return (enum ctask_origin)i;
+	}
+	ctask_usage_error(state,
+			  "there is no origin '%s', only: timeout, sibling_failed, owner_failed, "
+			  "owner_cancelled, shutdown, interrupt, explicit, unknown",
+			  word);
+}
+
+static bool parse_format(const char *word, const struct argp_state *state)
+{
+	if (strcmp(word, "json") != 0 && strcmp(word, "text") != 0)
+		ctask_usage_error(state, "there is no format '%s', only: text, json", word);
+	return strcmp(word, "json") == 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct args *args = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->wishes;
+		return 0;
+	case 'a':
+		args->render.frames = true;
+		return 0;
+	case 'c':
+		args->render.fold = false;
+		return 0;
+	case 'p':
+		args->render.ids = true;
+		args->render.fold = false;
+		return 0;
+	case 'f':
+		args->follow = true;
+		return 0;
+	case 'n':
+		args->watch.last = (uint32_t)ctask_usage_number(state, "--last", arg, 0, LAST_MOST);
+		args->watch.has_last = true;
+		return 0;
+	case OPTION_DURATION:
+		if (!ctask_moment_span(arg, &args->watch.duration_us) ||
+		    args->watch.duration_us == 0)
+			ctask_usage_error(
+				state, "--duration is a time such as 30s, 10m, 2h, not '%s'", arg);
+		args->follow = true;
+		return 0;
+	case OPTION_FORMAT:
+		args->watch.json = parse_format(arg, state);
+		return 0;
+	case OPTION_JSON:
+		args->watch.json = true;
+		return 0;
+	case OPTION_ORIGIN:
+		args->filter.origin = parse_origin(arg, state);
+		args->filter.any_origin = false;
+		args->narrowed = true;
+		return 0;
+	case OPTION_SINCE:
+		if (!ctask_moment_parse(arg, wall_us(), &args->filter.since_us))
+			ctask_usage_error(
+				state,
+				"--since is a time ago such as 30s, 10m, 2h, or a time such as "
+				"14:03:07 or '2026-11-21 14:03:07', not '%s'",
+				arg);
+		args->narrowed = true;
+		return 0;
+	case OPTION_TASK:
+		args->filter.task = arg;
+		args->narrowed = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (args->watch.pid)
+			ctask_usage_error(state, "one process at a time, not also '%s'", arg);
+		args->watch.pid =
+			(pid_t)ctask_usage_number(state, "a process id", arg, 1, PID_MOST);
+		return 0;
+	case ARGP_KEY_END:
+		if (!args->watch.pid)
+			ctask_usage_error(state,
+					  "which process? Give its id: 'ctaskctl ls' lists them");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int run(struct args *args)
+{
+	struct ctask_texts *texts = ctask_texts_create();
+	struct ctask_history_reader *reader = NULL;
+	struct ctask_process process = { 0 };
+	struct ctask_error err = { 0 };
+	int status, ret;
+
+	ret = texts ? ctask_history_reader_open(args->watch.pid, &reader, &err)
+		    : ctask_fail(&err, ENOMEM, "out of memory");
+	if (!ret && ctask_process_describe(args->watch.pid, texts, &process))
+		ret = ctask_fail(&err, ENOMEM, "out of memory");
+	if (ret) {
+		status = ctask_report_error(&err);
+	} else {
+		ctask_terminal_look(&args->wishes, &args->render);
+		args->watch.process = &process;
+		args->watch.render = &args->render;
+		args->watch.filter = args->narrowed ? &args->filter : NULL;
+		status = args->follow ? ctask_watch_follow(reader, &args->watch)
+				      : ctask_watch_once(reader, &args->watch);
+	}
+	free(process.cmdline);
+	ctask_texts_destroy(texts);
+	ctask_history_reader_close(reader);
+	return status;
+}
+
+int ctask_cmd_cancels(int argc, char **argv)
+{
+	static const struct argp_child children[] = { { &ctask_display_argp, 0, NULL, 3 }, { 0 } };
+	const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = "PID",
+		.doc = "Tell who asked which async tasks to stop, why, and how it ended, of a process "
+		       "that was started with 'ctaskctl run'. Formats: text, json.",
+		.children = children,
+	};
+	struct args args = { .render.fold = true, .filter.any_origin = true };
+
+	ctask_look_refuse_negative(argc, argv);
+	ctask_options_parse(&argp, argc, argv, 0, &args);
+	return run(&args);
+}
