@@ -29,6 +29,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,7 +47,9 @@ CTASK_BIND_OLD(dladdr1, "GLIBC_2.3.3");
 CTASK_BIND_OLD(dlclose, "GLIBC_2.2.5");
 CTASK_BIND_OLD(dlerror, "GLIBC_2.2.5");
 CTASK_BIND_OLD(dlinfo, "GLIBC_2.3.3");
+#ifndef CTASK_DEFINES_DLOPEN /* the one file that puts its own before it */
 CTASK_BIND_OLD(dlopen, "GLIBC_2.2.5");
+#endif
 CTASK_BIND_OLD(dlsym, "GLIBC_2.2.5");
 CTASK_BIND_OLD(dlvsym, "GLIBC_2.2.5");
 
@@ -69,6 +72,17 @@ CTASK_BIND_OLD(pthread_sigmask, "GLIBC_2.2.5");
 static inline int ctask_gettid(void)
 {
 	return (int)syscall(SYS_gettid);
+}
+
+/** fstat() and fstatat(); the C library has them as functions from 2.33 on only. 0, or -1 and errno. */
+static inline int ctask_fstat(int fd, struct stat *ret)
+{
+	return (int)syscall(SYS_fstat, fd, ret);
+}
+
+static inline int ctask_fstatat(int dir, const char *path, struct stat *ret, int flags)
+{
+	return (int)syscall(SYS_newfstatat, dir, path, ret, flags);
 }
 
 #endif

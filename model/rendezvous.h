@@ -42,9 +42,10 @@ extern const char *const ctask_request_words[];
 int ctask_request_parse(const char *line, const char **ret_rest);
 
 /** What the first line of a message says it is. */
-#define CTASK_SCHEMA_HELLO "ctask.hello"
-#define CTASK_SCHEMA_END   "ctask.end"
-#define CTASK_SCHEMA_ERROR "ctask.error"
+#define CTASK_SCHEMA_HELLO   "ctask.hello"
+#define CTASK_SCHEMA_HISTORY "ctask.history"
+#define CTASK_SCHEMA_END     "ctask.end"
+#define CTASK_SCHEMA_ERROR   "ctask.error"
 
 /** The code of a "ctask.error" is one of these words. */
 #define CTASK_ERROR_USAGE	  "usage"

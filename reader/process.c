@@ -131,6 +131,19 @@ static int32_t innermost(const char *list)
 	return atoi(last);
 }
 
+bool ctask_process_ids(pid_t pid, struct ctask_process_ids *ret)
+{
+	char value[256];
+	unsigned euid;
+
+	if (!status_value(pid, "Uid", value, sizeof(value)) || sscanf(value, "%*u %u", &euid) != 1)
+		return false;
+	*ret = (struct ctask_process_ids){ .nspid = pid, .euid = euid };
+	if (status_value(pid, "NSpid", value, sizeof(value)))
+		ret->nspid = innermost(value);
+	return true;
+}
+
 static int64_t start_time_us(const struct stat_fields *stat)
 {
 	long hz = sysconf(_SC_CLK_TCK);

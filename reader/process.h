@@ -25,6 +25,15 @@ bool ctask_process_is_exiting(pid_t pid);
 /** When @p pid started, in clock ticks since boot; 0 when there is no such process. */
 uint64_t ctask_process_start(pid_t pid);
 
+/** Who a process is to itself and to us. */
+struct ctask_process_ids {
+	int32_t nspid; /**< in its innermost pid namespace */
+	uid_t euid;    /**< its effective user, as we see it */
+};
+
+/** False when there is no such process. Needs no right over it. */
+bool ctask_process_ids(pid_t pid, struct ctask_process_ids *ret);
+
 /** False when @p pid is known to live in another time namespace than we. */
 bool ctask_process_shares_clock(pid_t pid);
 
