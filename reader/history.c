@@ -324,7 +324,8 @@ static bool is_of(const struct ctask_history_reader *r, pid_t pid)
 		same = r->header.nspid == process.nspid;
 	free(process.cmdline);
 	ctask_texts_destroy(texts);
-	if (same && ctask_process_shares_clock(pid))
+	/* A process that has no /proc does not know when it started. */
+	if (same && r->header.start_ticks && ctask_process_shares_clock(pid))
 		same = r->header.start_ticks == ctask_process_start(pid);
 	return same;
 }

@@ -45,7 +45,7 @@ struct ctask_history_header {
 
 	int32_t nspid;		 /**< the process, in its innermost pid namespace */
 	uint32_t flags;		 /**< CTASK_HISTORY_… */
-	uint64_t start_ticks;	 /**< field 22 of /proc/PID/stat */
+	uint64_t start_ticks;	 /**< field 22 of /proc/PID/stat; 0 = the process has no /proc */
 	int64_t since_us;	 /**< nothing is missing from here on */
 	char python_version[32]; /**< "3.13.5" */
 	char socket_path[108];	 /**< as the process sees it; empty when it has none */

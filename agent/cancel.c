@@ -1,0 +1,693 @@
+/* cancel.c - one call of cancel(): what is known when it is made. */
+#include "agent/cancel.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "agent/births.h"
+#include "agent/code.h"
+#include "agent/frames.h"
+#include "agent/history.h"
+#include "agent/lock.h"
+#include "agent/loops.h"
+#include "agent/portable.h"
+#include "agent/requests.h"
+#include "agent/stack.h"
+#include "agent/tasks.h"
+#include "agent/text.h"
+
+enum {
+	TEXT_MAX = 2048,   /* bytes of a name or message that are kept */
+	ROLES_MAX = 12,	   /* frames of libraries between a cancel() and who asked */
+	ENTERED = 1 << 14, /* constructs whose time of entering is kept; a power of two */
+	RUNNER_FRAMES = 6, /* frames of a runner round the one that stops what is left */
+	FRAME_OBJECT_FRAME = 24,
+	TRACEBACK_FRAME = 24, /* PyTracebackObject.tb_frame */
+};
+
+/* A clock that the loop does not share with us shows in deadlines that lie this far off, seconds. */
+#define CLOCK_FAR 86400.0
+
+static __thread struct ctask_call *innermost __attribute__((tls_model("initial-exec")));
+
+/* --- when constructs were entered --- */
+
+static struct entered {
+	const void *construct;
+	double at; /* monotonic clock */
+} * entered;
+
+int ctask_cancel_make(void)
+{
+	void *at = mmap(NULL, ENTERED * sizeof(*entered), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -ENOMEM;
+	entered = at;
+	return 0;
+}
+
+void ctask_cancel_forget(void)
+{
+	innermost =
+		NULL; /* the constructs that were entered are those of the parent, and still there */
+}
+
+static struct entered *entered_slot(const void *construct)
+{
+	return &entered[((uintptr_t)construct >> 4) * 0x9e3779b97f4a7c15ull >> 50 & (ENTERED - 1)];
+}
+
+/* NAN when it is not known. */
+static double entered_at(const void *construct)
+{
+	const struct entered *slot = entered_slot(construct);
+
+	return construct && slot->construct == construct ? slot->at : NAN;
+}
+
+void ctask_cancel_entered(void)
+{
+	const struct ctask_code_facts *facts;
+	struct ctask_seen seen;
+	struct py_object *construct;
+
+	if (!ctask_frame_see(ctask_frame_now(), &seen))
+		return;
+	ctask_place_of(seen.code, seen.lasti, &facts);
+	construct = facts->is_enter ? ctask_frame_local(seen.frame, 0) : NULL;
+	if (construct)
+		*entered_slot(construct) = (struct entered){ construct, ctask_monotonic() };
+}
+
+/* --- what a call knows --- */
+
+struct asking {
+	struct ctask_record record;
+	struct ctask_stack_seen stack; /* of this thread */
+	struct ctask_stack_seen chain; /* of the target */
+	struct py_object *target;
+	struct py_object *task, *loop; /* that run in this thread */
+	double now;
+	bool of_block; /* the construct is a block that the target itself is inside of */
+	char target_name[TEXT_MAX], requester_name[TEXT_MAX], failed_name[TEXT_MAX];
+	char exception_message[TEXT_MAX], message[TEXT_MAX];
+};
+
+static const struct ctask_code_facts *facts_at(const struct asking *a, int i)
+{
+	return a->stack.facts[i];
+}
+
+static bool is_boundary(const struct ctask_code_facts *facts)
+{
+	return facts->row && facts->row->role == CTASK_ROLE_BOUNDARY;
+}
+
+static void take_exception(struct asking *a, struct py_object *exception, struct py_object *task)
+{
+	const char *name, *dot;
+
+	if (!py_isinstance(exception, ctask_py.base_exception))
+		return;
+	name = exception->type->name;
+	dot = strrchr(name, '.');
+	a->record.exception_type = ctask_word_of(dot ? dot + 1 : name);
+	ctask_text_exception(exception, a->exception_message, sizeof(a->exception_message));
+	if (task) {
+		a->record.failed_task = (uint64_t)(uintptr_t)task;
+		ctask_task_name(task, a->failed_name, sizeof(a->failed_name));
+	}
+}
+
+/* The name of the function of a callback that has no frame: a method written in C. */
+static void name_of_callable(struct py_object *callable, char *to, size_t room)
+{
+	struct py_object *inner, *name = NULL;
+
+	to[0] = '\0';
+	for (int i = 0; i < 4 && callable && !strcmp(callable->type->name, "functools.partial");
+	     i++) {
+		inner = ctask_python_attr(callable, "func");
+		if (inner)
+			ctask_py.Py_DecRef(inner);
+		callable = inner;
+	}
+	if (py_is(callable, ctask_py.PyCFunction_Type))
+		name = ctask_python_attr(callable, "__qualname__");
+	ctask_text_copy(name, to, room);
+	if (name)
+		ctask_py.Py_DecRef(name);
+}
+
+/*
+ * Whether frame @p i is that of a signal handler: called with a number and the
+ * frame that it interrupted, which is the one outside of it.
+ */
+static bool handles_signal(const struct asking *a, int i)
+{
+	const struct ctask_code_facts *facts = facts_at(a, i);
+	const char *frame = a->stack.seen[i].frame;
+	const char *outer = i + 1 < a->stack.count ? a->stack.seen[i + 1].frame : NULL;
+	struct py_object *rest = NULL;
+
+	for (int slot = 1; slot < facts->arguments; slot++) {
+		struct py_object *number = ctask_frame_local(frame, slot - 1);
+		struct py_object *interrupted = ctask_frame_local(frame, slot);
+
+		if (py_isinstance(number, ctask_py.PyLong_Type) &&
+		    py_is(interrupted, ctask_py.PyFrame_Type) && ctask_frame_is(interrupted, outer))
+			return true;
+	}
+	if (facts->takes_rest)
+		rest = ctask_frame_local(frame, facts->arguments + facts->keyword_arguments);
+	if (!py_is(rest, ctask_py.PyTuple_Type))
+		return false;
+	for (int64_t at = 1; at < ctask_py.PyTuple_Size(rest); at++)
+		if (py_isinstance(ctask_py.PyTuple_GetItem(rest, at - 1), ctask_py.PyLong_Type) &&
+		    ctask_frame_is(ctask_py.PyTuple_GetItem(rest, at), outer))
+			return true;
+	return false;
+}
+
+/* Frames of the stack up to @p end: the innermost that is a signal handler's; -1 when there is none. */
+static int find_signal_handler(const struct asking *a, int end)
+{
+	for (int i = 0; i < end; i++)
+		if (handles_signal(a, i))
+			return i;
+	return -1;
+}
+
+/* The frame of @p coro on this thread's stack; its count when it is not there. */
+static int find_coro(const struct asking *a, const struct py_object *coro)
+{
+	for (int i = 0; i < a->stack.count; i++)
+		if (coro && a->stack.seen[i].gen == coro)
+			return i;
+	return a->stack.count;
+}
+
+static void name_frame(struct asking *a, int i)
+{
+	a->record.requester_word = facts_at(a, i)->name;
+}
+
+/* The function that the loop called: the outermost frame inside of what runs the loop. */
+static void take_callback(struct asking *a, int end)
+{
+	int i = end;
+
+	while (i > 0 && is_boundary(facts_at(a, i - 1)))
+		i--;
+	a->record.requester_kind = CTASK_REQUESTER_CALLBACK;
+	if (i > 0) {
+		name_frame(a, i - 1);
+		return;
+	}
+	if (end > 0 && a->stack.count) { /* Handle._run calls a C function */
+		struct py_object *handle = ctask_frame_local(a->stack.seen[0].frame, 0);
+		struct py_object *callback = handle ? ctask_python_attr(handle, "_callback") : NULL;
+
+		if (callback) {
+			name_of_callable(callback, a->requester_name, sizeof(a->requester_name));
+			ctask_py.Py_DecRef(callback);
+		}
+	}
+	if (!a->requester_name[0])
+		memcpy(a->requester_name, "Task.cancel", sizeof("Task.cancel"));
+}
+
+static void take_thread(struct asking *a)
+{
+	a->record.requester_kind = CTASK_REQUESTER_THREAD;
+	ctask_loops_thread_name(a->requester_name, sizeof(a->requester_name));
+}
+
+static void take_requester(struct asking *a)
+{
+	struct py_object *coro;
+	int end, handler;
+
+	a->task = ctask_task_now(&a->loop);
+	coro = a->task ? ctask_task_coro(a->task) : NULL;
+	end = a->task ? find_coro(a, coro) : a->loop ? ctask_loops_base(&a->stack) : a->stack.count;
+	handler = find_signal_handler(a, end);
+	if (handler >= 0) {
+		a->record.requester_kind = CTASK_REQUESTER_SIGNAL;
+		name_frame(a, handler);
+	} else if (a->task) {
+		a->record.requester_kind = CTASK_REQUESTER_TASK;
+		a->record.requester = (uint64_t)(uintptr_t)a->task;
+		ctask_task_name(a->task, a->requester_name, sizeof(a->requester_name));
+		a->record.requester_coroutine = ctask_stack_coroutine(coro);
+	} else if (a->loop) {
+		take_callback(a, end);
+	} else if (ctask_loops_elsewhere(ctask_task_loop(a->target))) {
+		take_thread(a);
+	} else {
+		a->record.requester_kind = CTASK_REQUESTER_RUNNER;
+		if (a->stack.count)
+			name_frame(a, 0);
+	}
+}
+
+/* --- the origin --- */
+
+static void take_scope(struct asking *a, enum ctask_through through, const void *scope)
+{
+	if (a->record.through != CTASK_THROUGH_NONE && a->record.through != CTASK_THROUGH_GATHER)
+		return;
+	a->record.through = (uint8_t)through;
+	a->record.scope = (uint64_t)(uintptr_t)scope;
+}
+
+/* The value of @p local in frame @p i, borrowed from it. */
+static struct py_object *value_in(const struct asking *a, int i, const struct ctask_local *local)
+{
+	struct py_object *value = ctask_frame_value(a->stack.seen[i].frame, local);
+
+	if (value)
+		ctask_py.Py_DecRef(value);
+	return value == ctask_py.none ? NULL : value;
+}
+
+static void take_times(struct asking *a, int i)
+{
+	const struct ctask_code_facts *facts = facts_at(a, i);
+	double delay = ctask_python_seconds(value_in(a, i, &facts->delay));
+	double when = ctask_python_seconds(value_in(a, i, &facts->when));
+	double since = NAN;
+
+	/* Only of what has a deadline it is known that it was noted when it was entered, at this address. */
+	if (facts->row->delay || facts->row->when)
+		since = entered_at((void *)(uintptr_t)a->record.scope); /* NOLINT */
+	if (isnan(delay) && !isnan(when) && !isnan(since) && fabs(when - since) < CLOCK_FAR)
+		delay = when > since ? when - since : 0;
+	if (isnan(since) && !isnan(delay) && !isnan(when) && fabs(a->now - when) < CLOCK_FAR)
+		since = when - delay;
+	if (!isnan(delay) && delay <= 0 && isnan(since))
+		since = a->now; /* it did not wait at all */
+	if (isnan(a->record.delay_s))
+		a->record.delay_s = delay;
+	if (isnan(a->record.elapsed_s) && !isnan(since))
+		a->record.elapsed_s = a->now - since;
+}
+
+/* A wait_for that is built on a timeout: the frame of the target that holds it. */
+static void look_for_wait_for(struct asking *a)
+{
+	const void *timeout = (void *)(uintptr_t)a->record.scope; /* NOLINT */
+	const struct ctask_stack_seen *chain = &a->chain;
+
+	for (int i = 0; i < chain->count; i++) {
+		const struct ctask_code_facts *facts = chain->facts[i];
+		double delay;
+
+		if (!facts->is_wait_for || !ctask_frame_holds(&chain->seen[i], facts, timeout))
+			continue;
+		a->record.through = CTASK_THROUGH_WAIT_FOR;
+		delay = ctask_python_seconds(
+			ctask_frame_local(chain->seen[i].frame, facts->delay.slot));
+		if (!isnan(delay))
+			a->record.delay_s = delay;
+		return;
+	}
+}
+
+/* A frame of asyncio's wait_for, of a task that passes a request on. */
+static void take_wait_for(struct asking *a, const struct ctask_seen *seen,
+			  const struct ctask_code_facts *facts)
+{
+	if (!facts->is_wait_for)
+		return;
+	a->record.through = CTASK_THROUGH_WAIT_FOR;
+	a->record.scope = (uint64_t)(uintptr_t)seen->gen;
+	a->record.delay_s = ctask_python_seconds(ctask_frame_local(seen->frame, facts->delay.slot));
+}
+
+/* Made inside another cancel(): the request is passed on, by whatever lies between the two calls. */
+static void classify_passed_on(struct asking *a, const struct ctask_call *outer)
+{
+	struct ctask_record *cause;
+
+	for (int i = 0; i < a->stack.count && a->stack.seen[i].frame != outer->frame; i++) {
+		const struct ctask_origin_row *row = facts_at(a, i)->row;
+
+		if (row && row->role == CTASK_ROLE_PASSES && row->through &&
+		    ctask_stack_self_is(&a->stack.seen[i], row->self))
+			take_scope(a, row->through, value_in(a, i, &facts_at(a, i)->scope));
+	}
+	a->record.origin = CTASK_ORIGIN_OWNER_CANCELLED;
+	a->record.cause = outer->id;
+	if (a->record.through == CTASK_THROUGH_NONE) {
+		struct ctask_stack_seen chain;
+
+		ctask_stack_of_task(&chain, outer->target);
+		a->record.through = CTASK_THROUGH_AWAIT;
+		a->record.scope = (uint64_t)(uintptr_t)outer->target;
+		if (chain.count)
+			take_wait_for(a, &chain.seen[0], chain.facts[0]);
+	}
+	ctask_lock();
+	cause = ctask_record_at(outer->id);
+	if (cause) {
+		a->record.requester_kind = cause->requester_kind;
+		a->record.requester = cause->requester;
+		a->record.requester_word = cause->requester_word;
+		a->record.requester_coroutine = cause->requester_coroutine;
+		a->record.requester_name = cause->requester_name;
+		a->record.root = cause->root;
+	}
+	ctask_unlock();
+}
+
+/* The failure on which a runner ends: it is passing through one of the frames round frame @p i. */
+static struct py_object *failure_through(struct asking *a, int i, bool *ret_runs_target)
+{
+	struct py_object *type, *value, *traceback, *ours = NULL, *way;
+	const void *coro = ctask_task_coro(a->target);
+
+	ctask_py.PyErr_GetExcInfo(&type, &value, &traceback);
+	way = py_isinstance(value, ctask_py.base_exception)
+		      ? ctask_py.PyException_GetTraceback(value)
+		      : NULL;
+	*ret_runs_target = false;
+	for (int end = i + RUNNER_FRAMES; i < end && i < a->stack.count; i++) {
+		const struct ctask_code_facts *facts = facts_at(a, i);
+
+		if (way && ctask_frame_is(py_pointer(way, TRACEBACK_FRAME), a->stack.seen[i].frame))
+			ours = value;
+		if (value && facts->exception.slot >= 0 &&
+		    value_in(a, i, &facts->exception) == value)
+			ours = value;
+		if (facts->main.slot >= 0 && coro && value_in(a, i, &facts->main) == coro)
+			*ret_runs_target = true;
+		if (!facts->row && !facts->library)
+			break;
+	}
+	if (way)
+		ctask_py.Py_DecRef(way);
+	if (traceback)
+		ctask_py.Py_DecRef(traceback);
+	if (type)
+		ctask_py.Py_DecRef(type);
+	if (value)
+		ctask_py.Py_DecRef(value); /* being handled: it stays */
+	return ours;
+}
+
+static void decide_runner(struct asking *a, int i)
+{
+	const struct ctask_origin_row *row = facts_at(a, i)->row;
+	bool runs_target;
+	struct py_object *failure = failure_through(a, i, &runs_target);
+
+	a->record.origin = (uint8_t)row->origin;
+	if (py_isinstance(failure, ctask_py.keyboard_interrupt) && runs_target)
+		a->record.origin = CTASK_ORIGIN_INTERRUPT;
+	take_exception(a, failure, NULL);
+}
+
+/* Frame @p i decides; but for an owner that was cancelled, if its row allows for that. */
+static void decide(struct asking *a, int i, bool passed)
+{
+	const struct ctask_code_facts *facts = facts_at(a, i);
+	struct py_object *exception = value_in(a, i, &facts->exception);
+	struct py_object *failed = value_in(a, i, &facts->failed);
+	bool group_exit = facts->is_group_exit;
+
+	a->record.origin = (uint8_t)facts->row->origin;
+	take_times(a, i);
+	if (facts->row->role == CTASK_ROLE_DECIDES_OR_OWNER) {
+		bool owner_cancelled =
+			ctask_is_cancelled_error(exception) ||
+			ctask_is_cancelled_error(ctask_gen_exception(a->stack.seen[i].gen)) ||
+			/* It only renews the request of its owner, whom it asked to stop itself meanwhile. */
+			(group_exit && !passed && a->task == a->target);
+
+		if (owner_cancelled) {
+			a->record.origin = CTASK_ORIGIN_OWNER_CANCELLED;
+			if (group_exit && a->task == a->target)
+				a->record.cause = ctask_requests_newest(a->target);
+			return;
+		}
+		if (!failed)
+			failed = a->task;
+	}
+	if (exception)
+		take_exception(a, exception, failed);
+}
+
+/* A cancel() of a subclass, or of tasks written in Python, on its way to the one that was hooked. */
+static bool is_own_cancel(const struct asking *a, int i)
+{
+	return facts_at(a, i)->is_cancel &&
+	       ctask_frame_local(a->stack.seen[i].frame, 0) == a->target;
+}
+
+/*
+ * The construct asked the task that is inside of it, and will take the request back
+ * without a word: timeouts of other libraries, groups of 3.11 and 3.12. asyncio's own timeouts call uncancel().
+ */
+static bool asks_who_is_inside(const struct asking *a, const struct ctask_code_facts *decided,
+			       bool passed)
+{
+	bool timeout = a->record.through == CTASK_THROUGH_TIMEOUT && decided && !decided->library;
+	bool group = a->record.through == CTASK_THROUGH_TASK_GROUP && !passed &&
+		     a->record.origin != CTASK_ORIGIN_OWNER_CANCELLED;
+
+	return (timeout || group) &&
+	       ctask_stack_is_inside(&a->chain,
+				     (const void *)(uintptr_t)a->record.scope); /* NOLINT */
+}
+
+static void classify(struct asking *a)
+{
+	enum ctask_origin otherwise = CTASK_ORIGIN_EXPLICIT;
+	bool passed = false;
+	int i;
+
+	for (i = 0; i < a->stack.count && i < ROLES_MAX; i++) {
+		const struct ctask_code_facts *facts = facts_at(a, i);
+		const struct ctask_origin_row *row = facts->row;
+
+		if (is_own_cancel(a, i))
+			continue;
+		if (row && !ctask_stack_self_is(&a->stack.seen[i], row->self))
+			row = NULL;
+		if (!row) {
+			if (facts->library && !passed)
+				otherwise = CTASK_ORIGIN_UNKNOWN;
+			break;
+		}
+		if (row->role == CTASK_ROLE_BOUNDARY)
+			break;
+		if (row->through)
+			take_scope(a, row->through, value_in(a, i, &facts->scope));
+		if (row->role == CTASK_ROLE_PASSES) {
+			if (row->origin != CTASK_ORIGIN_UNKNOWN)
+				otherwise = row->origin;
+			take_times(a, i);
+			passed = true;
+			continue;
+		}
+		if (row->role == CTASK_ROLE_RUNNER)
+			decide_runner(a, i);
+		else
+			decide(a, i, passed);
+		break;
+	}
+	if (a->record.origin == CTASK_ORIGIN_UNKNOWN)
+		a->record.origin = (uint8_t)otherwise;
+	if (a->record.origin == CTASK_ORIGIN_TIMEOUT && a->record.through == CTASK_THROUGH_TIMEOUT)
+		look_for_wait_for(a);
+	a->of_block = asks_who_is_inside(a, i < a->stack.count ? facts_at(a, i) : NULL, passed);
+}
+
+/* The request that the asking task is unwinding from. */
+static void take_cause(struct asking *a)
+{
+	struct ctask_record *cause;
+	int end;
+
+	if (a->record.cause || !ctask_requests_tasks ||
+	    a->record.requester_kind != CTASK_REQUESTER_TASK)
+		goto root;
+	end = find_coro(a, ctask_task_coro(a->task));
+	for (int i = 0; i <= end && i < a->stack.count; i++)
+		if (a->stack.seen[i].gen &&
+		    ctask_stems_from_cancel(ctask_gen_exception(a->stack.seen[i].gen))) {
+			a->record.cause = ctask_requests_cause(a->task);
+			break;
+		}
+root:
+	if (!a->record.cause || a->record.root)
+		return;
+	ctask_lock();
+	cause = ctask_record_at(a->record.cause);
+	a->record.root = cause ? cause->root : a->record.cause;
+	ctask_unlock();
+}
+
+/* --- from what is known to a record --- */
+
+static void put_texts(struct asking *a, const uint32_t *target_stack, int target_count)
+{
+	struct ctask_record *r = &a->record;
+
+	r->target_name = ctask_side_once(a->target_name, strlen(a->target_name));
+	if (a->requester_name[0])
+		r->requester_name = ctask_side_once(a->requester_name, strlen(a->requester_name));
+	if (r->failed_task)
+		r->failed_task_name = ctask_side_once(a->failed_name, strlen(a->failed_name));
+	if (r->exception_type)
+		r->exception_message =
+			ctask_side_once(a->exception_message, strlen(a->exception_message));
+	r->target_stack =
+		ctask_side_once(target_stack, (size_t)target_count * sizeof(*target_stack));
+	r->stack = ctask_side_once(a->stack.places, (size_t)a->stack.count * sizeof(uint32_t));
+}
+
+static uint64_t put(struct asking *a, struct py_object *message)
+{
+	struct ctask_record *r = &a->record, *slot;
+	const uint32_t *target_stack = a->chain.places;
+	int target_count = a->chain.count;
+
+	if (a->chain.running) { /* it asks itself, or something that it called does */
+		int end = find_coro(a, ctask_task_coro(a->target));
+
+		target_stack = a->stack.places;
+		target_count = end < a->stack.count ? end + 1 : 0;
+	}
+	r->target_coroutine = ctask_stack_coroutine(ctask_task_coro(a->target));
+	r->target_stack_cut = (uint16_t)a->chain.cut;
+	r->stack_cut = (uint16_t)a->stack.cut;
+	if (message)
+		ctask_text_copy(message, a->message, sizeof(a->message));
+
+	ctask_lock();
+	r->id = ctask_writer.header->last_id + 1;
+	if (!r->root)
+		r->root = r->id;
+	put_texts(a, target_stack, target_count);
+	if (message && py_isinstance(message, ctask_py.PyUnicode_Type))
+		r->message = ctask_side_once(a->message, strlen(a->message));
+	slot = ctask_record_at(r->id > ctask_writer.header->record_room
+				       ? r->id - ctask_writer.header->record_room
+				       : 0);
+	if (slot)
+		ctask_requests_evict(slot);
+	ctask_record_put(r);
+	ctask_requests_add(a->target, r->id, a->of_block);
+	ctask_unlock();
+	return r->id;
+}
+
+static uint64_t record_call(const struct ctask_call *call, struct py_object *message)
+{
+	const struct ctask_call *outer = call->outer;
+	struct asking a; /* large: only what is looked at is set */
+
+	a.record = (struct ctask_record){
+		.time_us = ctask_now_us(),
+		.target = (uint64_t)(uintptr_t)call->target,
+		.delay_s = NAN,
+		.elapsed_s = NAN,
+		.thread = (uint32_t)ctask_loops_thread(),
+	};
+	a.target = call->target;
+	a.task = a.loop = NULL;
+	a.of_block = false;
+	a.now = ctask_monotonic();
+	a.target_name[0] = a.requester_name[0] = a.failed_name[0] = '\0';
+	a.exception_message[0] = a.message[0] = '\0';
+
+	while (outer && !outer->id)
+		outer = outer->outer;
+	ctask_task_name(a.target, a.target_name, sizeof(a.target_name));
+	ctask_stack_of_thread(&a.stack);
+	ctask_stack_of_task(&a.chain, a.target);
+	if (outer) {
+		classify_passed_on(&a, outer);
+	} else {
+		take_requester(&a);
+		classify(&a);
+		take_cause(&a);
+	}
+	return put(&a, message);
+}
+
+void ctask_cancel_begin(struct ctask_call *call, struct py_object *target,
+			struct py_object *message)
+{
+	struct py_object *type, *value, *traceback;
+
+	*call = (struct ctask_call){ .outer = innermost,
+				     .target = target,
+				     .frame = ctask_frame_now() };
+	if (ctask_task_ending(target) == CTASK_GOES_ON) {
+		ctask_py.PyErr_Fetch(&type, &value, &traceback);
+		call->id = record_call(call, message);
+		ctask_py.PyErr_Restore(type, value, traceback);
+	}
+	innermost = call;
+}
+
+void ctask_cancel_end(struct ctask_call *call, bool taken)
+{
+	innermost = call->outer;
+	if (taken || !call->id)
+		return;
+	ctask_lock();
+	ctask_requests_drop(call->target, call->id);
+	ctask_record_take_back(call->id);
+	ctask_unlock();
+}
+
+void ctask_cancel_undone(struct py_object *task)
+{
+	const struct ctask_code_facts *facts = NULL;
+	struct py_object *construct = NULL;
+	struct ctask_seen seen;
+
+	if (!ctask_requests_tasks)
+		return;
+	if (ctask_frame_see(ctask_frame_now(), &seen)) {
+		ctask_place_of(seen.code, seen.lasti, &facts);
+		if (facts->arguments)
+			construct = ctask_frame_local(seen.frame, 0);
+	}
+	/* A group also takes back what it did not ask, to ask it anew at once. */
+	ctask_requests_absorb(task, construct, !facts || !facts->is_group_exit);
+}
+
+void ctask_task_born(struct py_object *task)
+{
+	struct ctask_birth birth = {
+		.task = (uint64_t)(uintptr_t)task,
+		.time_us = ctask_now_us(),
+	};
+	struct py_object *loop;
+
+	birth.creator = (uint64_t)(uintptr_t)ctask_task_now(&loop);
+	if (birth.creator == birth.task)
+		birth.creator = 0;
+	birth.place = ctask_stack_user_place();
+	ctask_lock();
+	ctask_births_add(task, &birth);
+	ctask_unlock();
+}
+
+void ctask_task_freed(struct py_object *task)
+{
+	if (ctask_requests_tasks)
+		ctask_requests_gone(task);
+	ctask_lock();
+	ctask_births_remove(task);
+	ctask_unlock();
+}

@@ -1,0 +1,357 @@
+/* code.c - code objects and places in them: looked up once, then known by a number. */
+#include "agent/code.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/history.h"
+#include "agent/lock.h"
+#include "agent/text.h"
+
+enum {
+	CODES = 1 << 12,  /* code objects that are known; powers of two */
+	PLACES = 1 << 14, /* (code, instruction) pairs */
+	FULL_EIGHTHS = 7, /* of 8 slots in use: full */
+	WORDS_SEEN = 512,
+	CODE_VARARGS = 4, /* co_flags */
+};
+
+struct place_slot {
+	struct py_object *code;
+	int32_t lasti;
+	uint32_t place;
+};
+
+static struct ctask_code_facts codes[CODES];
+static struct place_slot places[PLACES];
+static uint32_t code_count, place_count;
+#define NO_LOCAL                                                                                   \
+	{                                                                                          \
+		.slot = -1                                                                         \
+	}
+
+static struct ctask_code_facts no_facts = {
+	.scope = NO_LOCAL,
+	.delay = NO_LOCAL,
+	.when = NO_LOCAL,
+	.failed = NO_LOCAL,
+	.exception = NO_LOCAL,
+	.main = NO_LOCAL,
+};
+
+/* The folder of the asyncio that is loaded, with a slash at its end. */
+static char library[4096];
+static size_t library_len;
+
+static uint32_t hash_of(const void *code, uint32_t more)
+{
+	uint64_t mixed = ((uint64_t)(uintptr_t)code >> 4) + more * 0x9e3779b97f4a7c15ull;
+
+	mixed *= 0xff51afd7ed558ccdull;
+	return (uint32_t)(mixed >> 32);
+}
+
+static struct ctask_code_facts *code_slot(const struct py_object *code)
+{
+	uint32_t at = hash_of(code, 0) % CODES;
+
+	while (codes[at].code && codes[at].code != code)
+		at = (at + 1) % CODES;
+	return &codes[at];
+}
+
+static struct place_slot *place_slot(const struct py_object *code, int lasti)
+{
+	uint32_t at = hash_of(code, (uint32_t)lasti) % PLACES;
+
+	while (places[at].code && (places[at].code != code || places[at].lasti != lasti))
+		at = (at + 1) % PLACES;
+	return &places[at];
+}
+
+static void learn_library(void)
+{
+	struct py_object *file = ctask_python_module_item("asyncio", "__file__");
+	char path[sizeof(library)];
+	size_t len = file ? ctask_text_copy(file, path, sizeof(path)) : 0;
+
+	while (len && path[len - 1] != '/')
+		len--;
+	memcpy(library, path, len);
+	library_len = len;
+}
+
+static long number_attr(struct py_object *code, const char *name)
+{
+	struct py_object *number = ctask_py.PyObject_GetAttrString(code, name);
+	long value;
+
+	if (!number) {
+		ctask_py.PyErr_Clear();
+		return 0;
+	}
+	value = (long)ctask_py.PyLong_AsLongLong(number);
+	ctask_py.Py_DecRef(number);
+	return value;
+}
+
+/* Copy the text attribute @p name; empty when it has none. */
+static size_t text_attr(struct py_object *code, const char *name, char *to, size_t room)
+{
+	struct py_object *text = ctask_py.PyObject_GetAttrString(code, name);
+	size_t len;
+
+	to[0] = '\0';
+	if (!text) {
+		ctask_py.PyErr_Clear();
+		return 0;
+	}
+	len = ctask_text_copy(text, to, room);
+	ctask_py.Py_DecRef(text);
+	return len;
+}
+
+/* The index of @p name in the tuple @p attribute of @p code; -1 when it is not there. *ret_count is its length. */
+static int find_in(struct py_object *code, const char *attribute, const char *name, int *ret_count)
+{
+	struct py_object *names = ctask_py.PyObject_GetAttrString(code, attribute);
+	int found = -1;
+
+	*ret_count = 0;
+	if (!names) {
+		ctask_py.PyErr_Clear();
+		return -1;
+	}
+	*ret_count = (int)ctask_py.PyTuple_Size(names);
+	for (int i = 0; i < *ret_count && found < 0; i++) {
+		char text[64];
+
+		ctask_text_copy(ctask_py.PyTuple_GetItem(names, i), text, sizeof(text));
+		if (!strcmp(text, name))
+			found = i;
+	}
+	ctask_py.Py_DecRef(names);
+	return found;
+}
+
+/*
+ * The slot of a local among localsplus. Cell variables follow the locals; one
+ * that is a parameter too has, from 3.11 on, the parameter's slot only.
+ */
+static int slot_of(struct py_object *code, const char *name)
+{
+	int locals, cells;
+	int at = find_in(code, "co_varnames", name, &locals);
+	int cell = find_in(code, "co_cellvars", name, &cells);
+
+	if (cell < 0 || (at >= 0 && !ctask_py.layout.lasti_scale))
+		return at;
+	return locals + cell; /* exact to 3.10; later only where no parameter before it is a cell */
+}
+
+static struct ctask_local local_of(struct py_object *code, const char *path)
+{
+	struct ctask_local local = { .slot = -1 };
+	const char *dot = path ? strchr(path, '.') : NULL;
+	char name[32];
+
+	if (!path)
+		return local;
+	snprintf(name, sizeof(name), "%.*s", dot ? (int)(dot - path) : (int)strlen(path), path);
+	if (dot)
+		snprintf(local.attribute, sizeof(local.attribute), "%s", dot + 1);
+	local.slot = (int16_t)slot_of(code, name);
+	return local;
+}
+
+/* Locals, cells and free variables; from 3.11 on a parameter that is a cell too has one slot. */
+static int slots_of(struct py_object *code)
+{
+	struct py_object *cells = ctask_py.PyObject_GetAttrString(code, "co_cellvars");
+	int locals, cell_count = 0, free, shared = 0;
+
+	find_in(code, "co_varnames", "", &locals);
+	find_in(code, "co_freevars", "", &free);
+	if (cells)
+		cell_count = (int)ctask_py.PyTuple_Size(cells);
+	else
+		ctask_py.PyErr_Clear();
+	for (int i = 0; i < cell_count && !ctask_py.layout.lasti_scale; i++) {
+		char name[64];
+		int unused;
+
+		ctask_text_copy(ctask_py.PyTuple_GetItem(cells, i), name, sizeof(name));
+		shared += find_in(code, "co_varnames", name, &unused) >= 0;
+	}
+	if (cells)
+		ctask_py.Py_DecRef(cells);
+	return locals + cell_count - shared + free;
+}
+
+/* Everything about @p code that needs CPython. */
+static void learn_code(struct py_object *code, struct ctask_code_facts *facts, char *name,
+		       char *filename, size_t room)
+{
+	char plain[64];
+	const char *module = NULL;
+	int locals;
+
+	if (!library_len)
+		learn_library();
+	text_attr(code, "co_name", plain, sizeof(plain));
+	if (!text_attr(code, "co_qualname", name, room)) /* 3.11 on */
+		text_attr(code, "co_name", name, room);
+	text_attr(code, "co_filename", filename, room);
+	if (library_len && !strncmp(filename, library, library_len) &&
+	    !strchr(filename + library_len, '/'))
+		module = filename + library_len;
+	find_in(code, "co_varnames", "", &locals);
+	*facts = (struct ctask_code_facts){
+		.scope = NO_LOCAL,
+		.delay = NO_LOCAL,
+		.when = NO_LOCAL,
+		.failed = NO_LOCAL,
+		.exception = NO_LOCAL,
+		.main = NO_LOCAL,
+		.row = ctask_origin_find(module, filename, plain),
+		.first_line = (int)number_attr(code, "co_firstlineno"),
+		.arguments = (uint16_t)number_attr(code, "co_argcount"),
+		.keyword_arguments = (uint16_t)number_attr(code, "co_kwonlyargcount"),
+		.locals = (uint16_t)locals,
+		.slots = (uint16_t)slots_of(code),
+		.library = module != NULL,
+		.takes_rest = number_attr(code, "co_flags") & CODE_VARARGS,
+		.runs_loops = module && !strcmp(module, "base_events.py"),
+		.is_wait_for = module && !strcmp(module, "tasks.py") && !strcmp(plain, "wait_for"),
+		.is_group_exit = module && !strcmp(module, "taskgroups.py") &&
+				 (!strcmp(plain, "__aexit__") || !strcmp(plain, "_aexit")),
+		.is_cancel = !strcmp(plain, "cancel"),
+		.is_exit = !strcmp(plain, "__aexit__") || !strcmp(plain, "__exit__") ||
+			   !strcmp(plain, "_aexit"),
+		.is_enter = !strcmp(plain, "__aenter__") || !strcmp(plain, "__enter__"),
+	};
+	if (facts->row) {
+		facts->main = local_of(code, facts->row->main);
+		facts->scope = local_of(code, facts->row->scope);
+		facts->delay = local_of(code, facts->row->delay);
+		facts->when = local_of(code, facts->row->when);
+		facts->failed = local_of(code, facts->row->failed);
+		facts->exception = local_of(code, facts->row->exception);
+	}
+	facts->code = code;
+}
+
+/* A file name is the same text for many places: keep the last ones. */
+static uint32_t word_once(const char *text)
+{
+	static struct {
+		uint32_t hash, word;
+	} seen[WORDS_SEEN];
+	size_t len = strlen(text);
+	uint32_t hash = 2166136261u, at;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+	at = hash % WORDS_SEEN;
+	if (seen[at].word && seen[at].hash == hash &&
+	    seen[at].word < ctask_writer.header->word_used &&
+	    !strcmp(ctask_writer.words + seen[at].word, text))
+		return seen[at].word;
+	seen[at].hash = hash;
+	seen[at].word = len ? ctask_word_put(text, len) : 0;
+	return seen[at].word;
+}
+
+uint32_t ctask_word_of(const char *text)
+{
+	uint32_t word;
+
+	ctask_lock();
+	word = word_once(text);
+	ctask_unlock();
+	return word;
+}
+
+static const struct ctask_code_facts *facts_of(struct py_object *code)
+{
+	struct ctask_code_facts learnt, *slot;
+	char name[512], filename[1024];
+
+	ctask_lock();
+	slot = code_slot(code);
+	ctask_unlock();
+	if (slot->code)
+		return slot;
+	if (code_count >= CODES / 8 * FULL_EIGHTHS)
+		return NULL;
+	learn_code(code, &learnt, name, filename, sizeof(name));
+	ctask_lock();
+	slot = code_slot(code); /* learning may have run code that came by here */
+	if (!slot->code) {
+		learnt.name = word_once(name);
+		learnt.filename = word_once(filename);
+		*slot = learnt;
+		code_count++;
+		ctask_unlock();
+		ctask_py.Py_IncRef(code);
+		return slot;
+	}
+	ctask_unlock();
+	return slot;
+}
+
+uint32_t ctask_place_of(struct py_object *code, int lasti,
+			const struct ctask_code_facts **ret_facts)
+{
+	const struct ctask_code_facts *facts;
+	struct place_slot *slot;
+	struct ctask_place place;
+	uint32_t found;
+	int line;
+
+	if (lasti < 0)
+		lasti = -1;
+	ctask_lock();
+	slot = place_slot(code, lasti);
+	found = slot->place;
+	*ret_facts = found ? code_slot(code) : &no_facts;
+	ctask_unlock();
+	if (found)
+		return found;
+	facts = facts_of(code);
+	if (!facts) {
+		ctask_lock();
+		ctask_writer.header->lost_places++;
+		ctask_unlock();
+		return 0;
+	}
+	*ret_facts = facts;
+	line = lasti < 0 ? facts->first_line : ctask_py.PyCode_Addr2Line(code, lasti);
+	place = (struct ctask_place){
+		.name = facts->name,
+		.filename = facts->filename,
+		.line = line > 0 ? (uint32_t)line : 0,
+		.flags = facts->library ? CTASK_PLACE_LIBRARY : 0,
+	};
+	ctask_lock();
+	slot = place_slot(code, lasti);
+	if (!slot->place && place_count < PLACES / 8 * FULL_EIGHTHS) {
+		found = ctask_place_put(&place);
+		if (found) {
+			*slot = (struct place_slot){ code, lasti, found };
+			place_count++;
+		}
+	}
+	found = slot->place;
+	ctask_unlock();
+	return found;
+}
+
+void ctask_places_forget(void)
+{
+	/* The code objects stay referenced; what was learnt of them names words of the old history. */
+	memset(places, 0, sizeof(places));
+	memset(codes, 0, sizeof(codes));
+	place_count = 0;
+	code_count = 0;
+}

@@ -1,0 +1,113 @@
+/* guest.c - the agent's life in a process: when it begins to record, forks, the end. */
+#include "agent/guest.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/births.h"
+#include "agent/cancel.h"
+#include "agent/code.h"
+#include "agent/history.h"
+#include "agent/hooks.h"
+#include "agent/lock.h"
+#include "agent/loops.h"
+#include "agent/portable.h"
+#include "agent/python.h"
+#include "agent/requests.h"
+#include "agent/serve.h"
+#include "agent/tasks.h"
+
+enum ctask_guest_state ctask_guest_state;
+bool ctask_guest_serves_again;
+
+/*
+ * CPython, from 3.12 on, warns whoever forks while there are other threads, and it counts ours:
+ * the thread ends for the fork, and is started again by the next hook.
+ */
+static void step_aside(void)
+{
+	if (ctask_guest_is_ready() && ctask_serve_step_aside())
+		ctask_guest_serves_again = true;
+}
+
+void ctask_guest_serve(void)
+{
+	ctask_guest_serves_again = false;
+	ctask_serve_start(ctask_writer.header, ctask_writer.fd);
+}
+
+/* A child of fork() is a process of its own: its history begins when it makes a task. */
+static void forget_the_parent(void)
+{
+	if (ctask_guest_state == CTASK_GUEST_REFUSED)
+		return;
+	ctask_guest_state = CTASK_GUEST_NEW;
+	ctask_guest_serves_again = false;
+	ctask_lock_renew();
+	ctask_serve_forget();
+	ctask_history_forget();
+	ctask_requests_forget();
+	ctask_births_forget();
+	ctask_places_forget();
+	ctask_loops_forget();
+	ctask_cancel_forget();
+}
+
+static size_t history_bytes(void)
+{
+	const char *text = getenv("CTASK_HISTORY_BYTES");
+	size_t bytes = 0;
+
+	for (; text && *text >= '0' && *text <= '9' && bytes < SIZE_MAX / 100; text++)
+		bytes = bytes * 10 + (size_t)(*text - '0');
+	if (!bytes)
+		bytes = CTASK_HISTORY_BYTES_DEFAULT;
+	return bytes > CTASK_HISTORY_BYTES_MAX ? CTASK_HISTORY_BYTES_MAX : bytes;
+}
+
+static int begin(void)
+{
+	static bool watches_forks;
+	int ret = ctask_python_meet();
+
+	if (!ret)
+		ret = ctask_tasks_meet();
+	if (!ret)
+		ret = ctask_history_make(history_bytes(), ctask_py.version);
+	if (!ret)
+		ret = ctask_requests_make(ctask_writer.header->record_room);
+	if (!ret)
+		ret = ctask_cancel_make();
+	if (ret)
+		return ret;
+	if (!watches_forks)
+		pthread_atfork(step_aside, NULL, forget_the_parent);
+	watches_forks = true;
+	ctask_serve_start(ctask_writer.header, ctask_writer.fd);
+	return 0;
+}
+
+bool ctask_guest_begin(void)
+{
+	struct py_object *type, *value, *traceback;
+	static __thread bool begins __attribute__((tls_model("initial-exec")));
+	int ret;
+
+	if (begins)
+		return false;
+	begins = true;
+	ret = ctask_python_find();
+	if (!ret) {
+		ctask_py.PyErr_Fetch(&type, &value, &traceback);
+		ret = begin();
+		ctask_py.PyErr_Restore(type, value, traceback);
+	}
+	/* What is not there yet may come: then the next task tries again. */
+	if (ret != -EAGAIN)
+		ctask_guest_state = ret ? CTASK_GUEST_REFUSED : CTASK_GUEST_READY;
+	begins = false;
+	return ctask_guest_is_ready();
+}

@@ -1,0 +1,34 @@
+/* guest.h - the agent's life in a process: when it begins to record, forks, the end. */
+#ifndef CTASK_AGENT_GUEST_H
+#define CTASK_AGENT_GUEST_H
+
+#include <stdbool.h>
+
+enum ctask_guest_state { CTASK_GUEST_NEW, CTASK_GUEST_READY, CTASK_GUEST_REFUSED };
+
+extern enum ctask_guest_state ctask_guest_state;
+/** The thread that serves stepped aside for a fork. */
+extern bool ctask_guest_serves_again;
+
+/** Begin, at the first task or loop of this process. Needs the GIL. */
+bool ctask_guest_begin(void);
+
+/** Let it serve again. */
+void ctask_guest_serve(void);
+
+/** True when the agent records in this process. */
+static inline bool ctask_guest_is_ready(void)
+{
+	return ctask_guest_state == CTASK_GUEST_READY;
+}
+
+/** The same, and begin if it has not been tried. Needs the GIL. */
+static inline bool ctask_guest_ready(void)
+{
+	if (__builtin_expect(ctask_guest_serves_again, false))
+		ctask_guest_serve();
+	return ctask_guest_is_ready() ||
+	       (ctask_guest_state == CTASK_GUEST_NEW && ctask_guest_begin());
+}
+
+#endif

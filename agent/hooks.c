@@ -1,0 +1,190 @@
+/* hooks.c - the functions of _asyncio that the agent puts its own before. */
+#include "agent/hooks.h"
+
+#include "agent/cancel.h"
+#include "agent/guest.h"
+#include "agent/image.h"
+#include "agent/loops.h"
+#include "agent/python.h"
+#include "agent/requests.h"
+
+/*
+ * Each does what the function behind it does, and notes what went by. Where
+ * the agent does not know this Python, they pass on and do nothing else.
+ */
+
+enum {
+	WRAPPED_TASK = 16, /* TaskStepMethWrapper.sw_task, TaskWakeupMethWrapper.ww_task */
+	METHOD_NAME_ROOM = 16,
+};
+
+static py_noargs cancel_noargs, uncancel, cancelling, task_wakeup, set_running_loop;
+static py_fastcall cancel_fastcall;
+static py_init task_init;
+static py_dealloc task_dealloc;
+static py_call step_call, wakeup_call;
+
+static struct py_object *hook_cancel_noargs(struct py_object *self, struct py_object *unused)
+{
+	struct py_object *result;
+	struct ctask_call call;
+
+	if (!ctask_guest_ready())
+		return cancel_noargs(self, unused);
+	ctask_cancel_begin(&call, self, NULL);
+	result = cancel_noargs(self, unused);
+	ctask_cancel_end(&call, result == ctask_py.py_true);
+	return result;
+}
+
+static struct py_object *hook_cancel_fastcall(struct py_object *self, struct py_object *const *args,
+					      int64_t nargs, struct py_object *kwnames)
+{
+	struct py_object *result;
+	struct ctask_call call;
+	bool has_message = nargs > 0 || kwnames;
+
+	if (!ctask_guest_ready())
+		return cancel_fastcall(self, args, nargs, kwnames);
+	/* msg is the only parameter, whether by place or by name. */
+	ctask_cancel_begin(&call, self, has_message ? args[0] : NULL);
+	result = cancel_fastcall(self, args, nargs, kwnames);
+	ctask_cancel_end(&call, result == ctask_py.py_true);
+	return result;
+}
+
+static struct py_object *hook_uncancel(struct py_object *self, struct py_object *unused)
+{
+	if (ctask_guest_ready())
+		ctask_cancel_undone(self);
+	return uncancel(self, unused);
+}
+
+static struct py_object *hook_cancelling(struct py_object *self, struct py_object *unused)
+{
+	if (ctask_guest_ready())
+		ctask_cancel_entered();
+	return cancelling(self, unused);
+}
+
+static struct py_object *hook_set_running_loop(struct py_object *self, struct py_object *loop)
+{
+	struct py_object *result = set_running_loop(self, loop);
+
+	if (result && ctask_guest_ready())
+		ctask_loops_run(loop == ctask_py.none ? NULL : loop);
+	return result;
+}
+
+static int hook_task_init(struct py_object *self, struct py_object *args, struct py_object *kwargs)
+{
+	int ret;
+
+	if (ctask_requests_tasks)
+		ctask_requests_gone(self); /* what lay at this address before */
+	ret = task_init(self, args, kwargs);
+	if (ret || !ctask_guest_ready())
+		return ret;
+	ctask_task_born(self);
+	if (ctask_requests_tasks) /* an eager task has had its first step by now */
+		ctask_requests_settle(self);
+	return 0;
+}
+
+static void hook_task_dealloc(struct py_object *self)
+{
+	if (ctask_guest_is_ready())
+		ctask_task_freed(self);
+	task_dealloc(self);
+}
+
+/* Before and after a step of @p task. It may be freed within: then it is not asked any more. */
+static void before_step(struct py_object *task)
+{
+	if (ctask_requests_tasks)
+		ctask_requests_step(task);
+}
+
+static void after_step(struct py_object *task)
+{
+	if (ctask_requests_tasks)
+		ctask_requests_settle(task);
+}
+
+static struct py_object *hook_step_call(struct py_object *self, struct py_object *args,
+					struct py_object *kwargs)
+{
+	struct py_object *task = py_pointer(self, WRAPPED_TASK), *result;
+
+	before_step(task);
+	result = step_call(self, args, kwargs);
+	after_step(task);
+	return result;
+}
+
+static struct py_object *hook_wakeup_call(struct py_object *self, struct py_object *args,
+					  struct py_object *kwargs)
+{
+	struct py_object *task = py_pointer(self, WRAPPED_TASK), *result;
+
+	before_step(task);
+	result = wakeup_call(self, args, kwargs);
+	after_step(task);
+	return result;
+}
+
+static struct py_object *hook_task_wakeup(struct py_object *self, struct py_object *future)
+{
+	struct py_object *result;
+
+	before_step(self);
+	result = task_wakeup(self, future);
+	after_step(self);
+	return result;
+}
+
+/* Put @p hook before the function at @p where, which *before then leads to. */
+static void put_before(void **where, void *hook, void *before)
+{
+	void *function;
+
+	if (!where || !*where || *where == hook)
+		return;
+	function = *where;
+	memcpy(before, &function, sizeof(function));
+	ctask_image_replace(where, hook);
+}
+
+static void hook_method(struct py_method_def *def)
+{
+	void **where = &def->function;
+
+	if (!strcmp(def->name, "cancel") && def->flags == PY_METH_NOARGS)
+		put_before(where, (void *)hook_cancel_noargs, &cancel_noargs);
+	else if (!strcmp(def->name, "cancel") &&
+		 def->flags == (PY_METH_FASTCALL | PY_METH_KEYWORDS))
+		put_before(where, (void *)hook_cancel_fastcall, &cancel_fastcall);
+	else if (!strcmp(def->name, "uncancel") && def->flags == PY_METH_NOARGS)
+		put_before(where, (void *)hook_uncancel, &uncancel);
+	else if (!strcmp(def->name, "cancelling") && def->flags == PY_METH_NOARGS)
+		put_before(where, (void *)hook_cancelling, &cancelling);
+}
+
+void ctask_hooks_install(const void *address)
+{
+	struct ctask_image_tables tables;
+
+	if (!ctask_image_find(address, &tables))
+		return;
+	for (struct py_method_def *def = tables.task.methods; def->name; def++)
+		hook_method(def);
+	put_before(tables.task.init, (void *)hook_task_init, &task_init);
+	put_before(tables.task.dealloc, (void *)hook_task_dealloc, &task_dealloc);
+	put_before(tables.step.call, (void *)hook_step_call, &step_call);
+	put_before(tables.wakeup.call, (void *)hook_wakeup_call, &wakeup_call);
+	if (tables.wakeup_def)
+		put_before(&tables.wakeup_def->function, (void *)hook_task_wakeup, &task_wakeup);
+	if (tables.set_running_loop)
+		put_before(&tables.set_running_loop->function, (void *)hook_set_running_loop,
+			   &set_running_loop);
+}

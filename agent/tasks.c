@@ -1,0 +1,224 @@
+/* tasks.c - asyncio's tasks as the hooks see them, written in C or in Python. */
+#include "agent/tasks.h"
+
+#include <errno.h>
+
+#include "agent/text.h"
+
+enum {
+	FRAMES = 64, /* of a chain that are looked into for a CancelledError, from the inner end */
+	CONTEXTS_MAX = 16, /* exceptions raised while handling exceptions */
+	LIBRARY_LOCALS_MAX = 24,
+	STATE_CANCELLED = 1, /* fut_state, Modules/_asynciomodule.c */
+	STATE_FINISHED = 2,
+};
+
+static struct py_type *cancelled_error, *future_type;
+static struct py_object *get_running_loop, *current_tasks;
+
+int ctask_tasks_meet(void)
+{
+	const struct py_type *task_type;
+
+	cancelled_error =
+		(struct py_type *)ctask_python_module_item("asyncio.exceptions", "CancelledError");
+	future_type = (struct py_type *)ctask_python_module_item("_asyncio", "Future");
+	get_running_loop = ctask_python_module_item("_asyncio", "_get_running_loop");
+	current_tasks = ctask_python_module_item("_asyncio", "_current_tasks");
+	task_type = (struct py_type *)ctask_python_module_item("_asyncio", "Task");
+	if (!cancelled_error || !future_type || !task_type || !get_running_loop)
+		return -EAGAIN;
+	if (task_type->basicsize != ctask_py.layout.task_size ||
+	    future_type->basicsize != ctask_py.layout.future_size)
+		return -ENOTSUP;
+	if (!current_tasks && ctask_py.layout.tstate_asyncio_running_task == CTASK_NO_FIELD)
+		return -ENOTSUP;
+	return 0;
+}
+
+bool ctask_task_is_c(const struct py_object *task)
+{
+	return py_isinstance(task, future_type);
+}
+
+static bool state_is(struct py_object *future, const char *word)
+{
+	struct py_object *state = ctask_python_attr(future, "_state");
+	char text[16];
+
+	ctask_text_copy(state, text, sizeof(text));
+	if (state)
+		ctask_py.Py_DecRef(state);
+	return !strcmp(text, word);
+}
+
+/* An attribute, borrowed: whoever has the task keeps it. NULL when it is None or not there. */
+static struct py_object *lend(struct py_object *task, const char *name)
+{
+	struct py_object *value = ctask_python_attr(task, name);
+
+	if (value)
+		ctask_py.Py_DecRef(value);
+	return value == ctask_py.none ? NULL : value;
+}
+
+static int c_state(const struct py_object *future)
+{
+	int state;
+
+	memcpy(&state, (const char *)future + ctask_py.layout.task_state, sizeof(state));
+	return state;
+}
+
+enum ctask_ending ctask_task_ending(struct py_object *task)
+{
+	bool raised;
+
+	if (ctask_task_is_c(task)) {
+		int state = c_state(task);
+
+		if (state != STATE_FINISHED)
+			return state == STATE_CANCELLED ? CTASK_ENDED_CANCELLED : CTASK_GOES_ON;
+		raised = py_word(task, ctask_py.layout.task_exception);
+	} else {
+		if (state_is(task, "CANCELLED"))
+			return CTASK_ENDED_CANCELLED;
+		if (!state_is(task, "FINISHED"))
+			return CTASK_GOES_ON;
+		raised = lend(task, "_exception");
+	}
+	return raised ? CTASK_ENDED_RAISED : CTASK_ENDED_RETURNED;
+}
+
+struct py_object *ctask_task_coro(struct py_object *task)
+{
+	return ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_coro)
+				     : lend(task, "_coro");
+}
+
+struct py_object *ctask_task_loop(struct py_object *task)
+{
+	return ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_loop)
+				     : lend(task, "_loop");
+}
+
+size_t ctask_task_name(struct py_object *task, char *to, size_t room)
+{
+	struct py_object *name = ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_name)
+						       : lend(task, "_name");
+
+	return ctask_text_task_name(name, to, room);
+}
+
+static bool is_done(struct py_object *future)
+{
+	if (ctask_task_is_c(future))
+		return c_state(future);
+	return !state_is(future, "PENDING");
+}
+
+bool ctask_task_undelivered(struct py_object *task)
+{
+	const struct ctask_layout *l = &ctask_py.layout;
+	struct py_object *waiter, *must;
+
+	if (ctask_task_is_c(task)) {
+		if (((const uint8_t *)task)[l->task_must_cancel] & l->task_must_cancel_mask)
+			return true;
+		waiter = py_pointer(task, l->task_fut_waiter);
+	} else {
+		must = lend(task, "_must_cancel");
+		if (must && ctask_python_seconds(must) != 0 && py_is(must, ctask_py.PyBool_Type) &&
+		    ctask_py.PyLong_AsLongLong(must))
+			return true;
+		waiter = lend(task, "_fut_waiter");
+	}
+	return waiter && is_done(waiter);
+}
+
+struct py_object *ctask_task_now(struct py_object **ret_loop)
+{
+	const struct ctask_layout *l = &ctask_py.layout;
+	struct py_object *loop = ctask_py.PyObject_CallObject(get_running_loop, NULL);
+	struct py_object *task;
+
+	*ret_loop = NULL;
+	if (!loop) {
+		ctask_py.PyErr_Clear();
+		return NULL;
+	}
+	ctask_py.Py_DecRef(loop); /* the thread has it */
+	if (loop == ctask_py.none)
+		return NULL;
+	*ret_loop = loop;
+	if (l->tstate_asyncio_running_task != CTASK_NO_FIELD) {
+		task = py_pointer(ctask_py.PyThreadState_Get(), l->tstate_asyncio_running_task);
+	} else {
+		task = ctask_py.PyDict_GetItemWithError(current_tasks, loop);
+		if (!task)
+			ctask_py.PyErr_Clear();
+	}
+	return task == ctask_py.none ? NULL : task;
+}
+
+bool ctask_is_cancelled_error(const struct py_object *exception)
+{
+	return py_isinstance(exception, cancelled_error);
+}
+
+bool ctask_stems_from_cancel(struct py_object *exception)
+{
+	for (int i = 0; i < CONTEXTS_MAX && py_isinstance(exception, ctask_py.base_exception);
+	     i++) {
+		if (ctask_is_cancelled_error(exception))
+			return true;
+		exception = ctask_py.PyException_GetContext(exception);
+		if (exception)
+			ctask_py.Py_DecRef(exception); /* the outer one has it */
+	}
+	return false;
+}
+
+/* The group stops its children, and its exit waits for them: `self` is the first local. */
+static bool group_aborts(const struct ctask_seen *seen)
+{
+	struct py_object *group = ctask_frame_local(seen->frame, 0);
+	struct py_object *aborting = group ? lend(group, "_aborting") : NULL;
+
+	return py_is(aborting, ctask_py.PyBool_Type) && ctask_py.PyLong_AsLongLong(aborting);
+}
+
+/* A frame of asyncio that will raise a CancelledError when its waiting is over. */
+static bool keeps_cancel(const struct ctask_seen *seen)
+{
+	const struct ctask_code_facts *facts;
+
+	ctask_place_of(seen->code, seen->lasti, &facts);
+	if (!facts->library)
+		return false;
+	if (facts->is_group_exit && group_aborts(seen))
+		return true;
+	for (int i = 0; i < facts->locals && i < LIBRARY_LOCALS_MAX; i++)
+		if (ctask_is_cancelled_error(ctask_frame_local(seen->frame, i)))
+			return true;
+	return false;
+}
+
+bool ctask_task_handles_cancel(struct py_object *task)
+{
+	struct ctask_seen chain[FRAMES];
+	struct py_object *coro = ctask_task_coro(task);
+	bool running;
+	int cut;
+	int count = coro ? ctask_chain_see(coro, chain, FRAMES, &cut, &running) : 0;
+
+	for (int i = 0; i < count; i++) {
+		struct py_object *exception = ctask_gen_exception(chain[i].gen);
+
+		if (exception && ctask_stems_from_cancel(exception))
+			return true;
+		if (keeps_cancel(&chain[i]))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,117 @@
+/* text.c - Python strings as bytes, without running Python code. */
+#include "agent/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { HEAP_TYPE = 1 << 9, TP_STR = 136 };
+
+static size_t copy_bytes(const char *from, size_t len, char *to, size_t room)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < len;) {
+		unsigned char lead = (unsigned char)from[i];
+		size_t bytes = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+		size_t shown = lead ? bytes : 2;
+
+		if (used + shown >= room || i + bytes > len)
+			break;
+		if (lead) {
+			memcpy(to + used, from + i, bytes);
+		} else {
+			to[used] = (char)0xc0;
+			to[used + 1] = (char)0x80;
+		}
+		used += shown;
+		i += bytes;
+	}
+	to[used] = '\0';
+	return used;
+}
+
+size_t ctask_text_copy(struct py_object *text, char *to, size_t room)
+{
+	struct py_object *encoded;
+	const char *bytes;
+	int64_t len;
+	size_t used = 0;
+
+	to[0] = '\0';
+	if (!py_isinstance(text, ctask_py.PyUnicode_Type))
+		return 0;
+	bytes = ctask_py.PyUnicode_AsUTF8AndSize(text, &len);
+	if (bytes)
+		return copy_bytes(bytes, (size_t)len, to, room);
+	ctask_py.PyErr_Clear(); /* lone surrogates */
+	encoded = ctask_py.PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass");
+	if (encoded)
+		used = copy_bytes(ctask_py.PyBytes_AsString(encoded),
+				  (size_t)ctask_py.PyBytes_Size(encoded), to, room);
+	else
+		ctask_py.PyErr_Clear();
+	if (encoded)
+		ctask_py.Py_DecRef(encoded);
+	return used;
+}
+
+size_t ctask_text_task_name(struct py_object *name, char *to, size_t room)
+{
+	int len;
+
+	if (!py_is(name, ctask_py.PyLong_Type))
+		return ctask_text_copy(name, to, room);
+	len = snprintf(to, room, "Task-%lld", ctask_py.PyLong_AsLongLong(name));
+	return len < 0 || (size_t)len >= room ? 0 : (size_t)len;
+}
+
+static bool is_plain(const struct py_object *value)
+{
+	return value == ctask_py.none || py_is(value, ctask_py.PyUnicode_Type) ||
+	       py_is(value, ctask_py.PyLong_Type) || py_is(value, ctask_py.PyBool_Type) ||
+	       py_is(value, ctask_py.PyFloat_Type) || py_is(value, ctask_py.PyBytes_Type);
+}
+
+/* The type's str() is that of the built-in exception it derives from. */
+static bool has_built_in_str(const struct py_type *type)
+{
+	const struct py_type *built_in = type;
+
+	while (built_in && built_in->flags & HEAP_TYPE)
+		built_in = built_in->parent;
+	return built_in && py_word(type, TP_STR) == py_word(built_in, TP_STR);
+}
+
+static size_t text_of_plain(struct py_object *exception, char *to, size_t room)
+{
+	struct py_object *text = ctask_py.PyObject_Str(exception);
+	size_t len = 0;
+
+	if (text) {
+		len = ctask_text_copy(text, to, room);
+		ctask_py.Py_DecRef(text);
+	} else {
+		ctask_py.PyErr_Clear();
+	}
+	return len;
+}
+
+size_t ctask_text_exception(struct py_object *exception, char *to, size_t room)
+{
+	struct py_object *args = ctask_python_attr(exception, "args");
+	bool plain = py_is(args, ctask_py.PyTuple_Type);
+	int64_t count = plain ? ctask_py.PyTuple_Size(args) : 0;
+	size_t len = 0;
+
+	to[0] = '\0';
+	for (int64_t i = 0; i < count; i++)
+		plain &= is_plain(ctask_py.PyTuple_GetItem(args, i));
+	if (plain && has_built_in_str(exception->type))
+		len = text_of_plain(exception, to, room);
+	else if (count)
+		len = ctask_text_copy(ctask_py.PyTuple_GetItem(args, 0), to, room);
+	if (args)
+		ctask_py.Py_DecRef(args);
+	return len;
+}

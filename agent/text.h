@@ -1,0 +1,25 @@
+/* text.h - Python strings as bytes, without running Python code. */
+#ifndef CTASK_AGENT_TEXT_H
+#define CTASK_AGENT_TEXT_H
+
+#include <stddef.h>
+
+#include "agent/python.h"
+
+/**
+ * Copy the str @p text in the form of model/text.h (U+0000 as C0 80, lone
+ * surrogates as three bytes) and a final NUL, cut at a character where it does not fit.
+ * Returns its length; 0 for what is no str. @p room is at least 1.
+ */
+size_t ctask_text_copy(struct py_object *text, char *to, size_t room);
+
+/** A task's name, which may be a str or (3.12 on) the number in "Task-7". */
+size_t ctask_text_task_name(struct py_object *name, char *to, size_t room);
+
+/**
+ * str(@p exception) where no code of the program's would run: a type that has no
+ * __str__ of its own, and arguments that are plain. Else its first argument, if that is a str.
+ */
+size_t ctask_text_exception(struct py_object *exception, char *to, size_t room);
+
+#endif
