@@ -177,9 +177,12 @@ struct making {
 	uint32_t *shape;		     /* of each item */
 	struct draft *drafts;
 	uint32_t draft_count;
-	struct ctask_intern texts, events, asked, looks, shapes;
+	struct ctask_intern texts, events, threads, asked, chains, looks, shapes;
+	uint32_t *story_of_event;  /* the latest of each event */
+	uint32_t *story_of_thread; /* that each thread made last */
 	/* Scratch. */
 	uint32_t *key, *set, *rank, *rank_of, *rank_epoch;
+	uint32_t *names; /* two for each frame of a stack */
 	uint32_t epoch;
 	bool failed;
 };
@@ -198,9 +201,14 @@ static void making_fini(struct making *m)
 	free(m->rank);
 	free(m->rank_of);
 	free(m->rank_epoch);
+	free(m->names);
+	free(m->story_of_event);
+	free(m->story_of_thread);
 	ctask_intern_fini(&m->texts);
 	ctask_intern_fini(&m->events);
+	ctask_intern_fini(&m->threads);
 	ctask_intern_fini(&m->asked);
+	ctask_intern_fini(&m->chains);
 	ctask_intern_fini(&m->looks);
 	ctask_intern_fini(&m->shapes);
 }
@@ -301,9 +309,10 @@ static uint32_t add_draft(struct making *m, uint32_t item)
 
 /*
  * First requests belong to one story when they have one reason, follow each
- * other at once, and ask nobody twice.
+ * other at once, with nothing else asked in that thread between them, and ask
+ * nobody twice.
  */
-static void assign_root(struct making *m, uint32_t item, uint32_t *story_of_event)
+static void assign_root(struct making *m, uint32_t item)
 {
 	const struct ctask_cancellation *c = &m->history->items[item];
 	struct {
@@ -311,16 +320,17 @@ static void assign_root(struct making *m, uint32_t item, uint32_t *story_of_even
 		uint64_t story;
 	} asked = { .target = c->target };
 	struct event event;
-	uint32_t n, draft;
+	uint32_t n, thread, draft;
 
 	describe_event(m, c, &event);
 	n = number(m, &m->events, &event, sizeof(event));
+	thread = number(m, &m->threads, &c->requester_thread, sizeof(c->requester_thread));
 	if (m->failed)
 		return;
-	draft = story_of_event[n];
-	if (draft != CTASK_NONE &&
-	    (may_be_alone(c) || c->time_us - m->drafts[draft].last_us > ONE_GO_US ||
-	     c->time_us < m->drafts[draft].last_us))
+	draft = m->story_of_event[n];
+	if (draft != CTASK_NONE && (may_be_alone(c) || m->story_of_thread[thread] != draft ||
+				    c->time_us - m->drafts[draft].last_us > ONE_GO_US ||
+				    c->time_us < m->drafts[draft].last_us))
 		draft = CTASK_NONE;
 	if (draft != CTASK_NONE) {
 		uint32_t known = m->asked.count;
@@ -334,7 +344,8 @@ static void assign_root(struct making *m, uint32_t item, uint32_t *story_of_even
 		asked.story = draft;
 		number(m, &m->asked, &asked, sizeof(asked));
 	}
-	story_of_event[n] = draft;
+	m->story_of_event[n] = draft;
+	m->story_of_thread[thread] = draft;
 	m->draft[item] = draft;
 	m->drafts[draft].last_us = c->time_us;
 	m->drafts[draft].root_count++;
@@ -343,12 +354,10 @@ static void assign_root(struct making *m, uint32_t item, uint32_t *story_of_even
 static int assign(struct making *m)
 {
 	const struct ctask_history *history = m->history;
-	auto_free uint32_t *story_of_event =
-		malloc(((size_t)history->count + 1) * sizeof(uint32_t));
+	const size_t bytes = history->count * sizeof(uint32_t);
 
-	if (!story_of_event)
-		return -ENOMEM;
-	memset(story_of_event, 0xff, ((size_t)history->count + 1) * sizeof(uint32_t));
+	memset(m->story_of_event, 0xff, bytes);
+	memset(m->story_of_thread, 0xff, bytes);
 	for (uint32_t i = 0; i < history->count && !m->failed; i++) {
 		const struct ctask_cancellation *c = &history->items[i];
 		const struct ctask_cancellation *cause =
@@ -358,7 +367,7 @@ static int assign(struct making *m)
 		/* A cause is older; what says otherwise is taken for a first request. */
 		m->parent[i] = cause && cause < c ? (uint32_t)(cause - history->items) : CTASK_NONE;
 		if (m->parent[i] == CTASK_NONE)
-			assign_root(m, i, story_of_event);
+			assign_root(m, i);
 		else
 			m->draft[i] = m->draft[m->parent[i]];
 		if (m->failed)
@@ -402,8 +411,24 @@ static void sort_children(struct making *m)
 
 /* --- what looks the same --- */
 
+/* The functions of a stack that are not the runtime's own, whatever their lines. */
+static uint32_t chain_number(struct making *m, const struct ctask_stack *stack)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < stack->count; i++) {
+		const struct ctask_frame *f = frame_at(m->history, stack, i);
+
+		if (f->library)
+			continue;
+		m->names[count++] = text_number(m, f->name);
+		m->names[count++] = text_number(m, f->filename);
+	}
+	return number(m, &m->chains, m->names, count * sizeof(*m->names));
+}
+
 struct look {
-	uint32_t coroutine, message, place, call;
+	uint32_t coroutine, message, chain, place, call;
 	uint8_t origin, through, outcome, has_repeats;
 };
 
@@ -415,6 +440,7 @@ static uint32_t look_of(struct making *m, uint32_t item)
 	memset(&look, 0, sizeof(look));
 	look.coroutine = text_number(m, c->target_coroutine);
 	look.message = loose_text_number(m, c->message);
+	look.chain = chain_number(m, &c->target_stack);
 	look.place = ctask_story_place(m->history, &c->target_stack);
 	look.call = ctask_story_call(m->history, &c->target_stack);
 	look.origin = (uint8_t)c->origin;
@@ -491,8 +517,14 @@ static uint32_t story_shape(struct making *m, const struct draft *d)
 
 /* --- stories --- */
 
-static void add_delay(struct ctask_story *to, const struct ctask_story *from)
+/* Count an earlier time of the same to @p to. */
+static void add_all(struct ctask_story *to, const struct ctask_story *from)
 {
+	to->times += from->times;
+	to->first_us = from->first_us;
+	to->record_count += from->record_count;
+	for (size_t n = 0; n < CTASK_OUTCOMES; n++)
+		to->outcome_counts[n] += from->outcome_counts[n];
 	to->delay_low = fmin(to->delay_low, from->delay_low);
 	to->delay_high = fmax(to->delay_high, from->delay_high);
 }
@@ -542,9 +574,7 @@ static int fold_stories(struct making *m)
 			continue;
 		}
 		before = &m->drafts[at[d.shape]].story;
-		d.story.times = before->times + 1;
-		d.story.first_us = before->first_us;
-		add_delay(&d.story, before);
+		add_all(&d.story, before);
 		m->drafts[at[d.shape]] = d;
 	}
 	m->draft_count = kept;
@@ -679,7 +709,13 @@ static bool allocate(struct making *m)
 {
 	const size_t room = (size_t)m->history->count + sizeof(struct cover) / sizeof(*m->key) + 2;
 	struct ctask_stories *s = m->stories;
+	uint32_t deepest = 0;
 
+	for (uint32_t i = 0; i < m->history->count; i++) {
+		if (m->history->items[i].target_stack.count > deepest)
+			deepest = m->history->items[i].target_stack.count;
+	}
+	m->names = malloc((2 * (size_t)deepest + 1) * sizeof(*m->names));
 	m->parent = malloc(room * sizeof(*m->parent));
 	m->draft = malloc(room * sizeof(*m->draft));
 	m->children_first = calloc(room, sizeof(*m->children_first));
@@ -690,11 +726,14 @@ static bool allocate(struct making *m)
 	m->key = malloc(room * sizeof(*m->key));
 	m->set = malloc(room * sizeof(*m->set));
 	m->rank = malloc(room * sizeof(*m->rank));
+	m->story_of_event = malloc(room * sizeof(*m->story_of_event));
+	m->story_of_thread = malloc(room * sizeof(*m->story_of_thread));
 	s->lines = malloc(room * sizeof(*s->lines));
 	s->members = malloc(room * sizeof(*s->members));
 	s->told = calloc(room, sizeof(*s->told));
 	return m->parent && m->draft && m->children_first && m->children && m->roots && m->shape &&
-	       m->drafts && m->key && m->set && m->rank && s->lines && s->members && s->told;
+	       m->drafts && m->key && m->set && m->rank && m->names && m->story_of_event &&
+	       m->story_of_thread && s->lines && s->members && s->told;
 }
 
 int ctask_stories_create(const struct ctask_history *history,

@@ -31,11 +31,11 @@ struct ctask_story_line {
  * go for the same reason, and those that they brought about.
  */
 struct ctask_story {
-	uint32_t item;			 /**< the first request of it: tells the reason */
-	uint32_t line_first, line_count; /**< in the order in which they are drawn */
-	uint32_t record_count;
+	uint32_t item;				 /**< the first request of it: tells the reason */
+	uint32_t line_first, line_count;	 /**< in the order in which they are drawn */
 	uint64_t last_id;			 /**< of its records */
-	uint32_t outcome_counts[CTASK_OUTCOMES]; /**< of its records */
+	uint32_t record_count;			 /**< of all times */
+	uint32_t outcome_counts[CTASK_OUTCOMES]; /**< of all times */
 	uint32_t times;				 /**< it happened; the latest is told */
 	int64_t first_us;			 /**< when it began for the first time */
 	double delay_low, delay_high;		 /**< of all times; NAN where not known */

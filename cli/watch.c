@@ -43,6 +43,7 @@ struct following {
 	/* As text: stories from told_through on are still to be told. */
 	bool has_begun;
 	uint64_t told_through;
+	uint64_t seen_through; /* the newest that ctask_history_read_changes() has given */
 	uint64_t
 		new_from; /* the oldest request that what is new came of; 0 = there is nothing new */
 	int64_t new_since_us;
@@ -130,13 +131,14 @@ static int tell_new(struct following *f, struct ctask_error *err)
 
 	if (ret)
 		return ret;
+	while (history->count && history->items[history->count - 1].id > f->seen_through)
+		history->count--; /* comes with the next changes */
 	ret = create_stories(f->watch, history, &cancels, &stories, err);
 	for (uint32_t i = 0; !ret && i < stories->count; i++) {
 		if (stories->stories[i].last_id > f->told_through)
 			ret = ctask_render_story(&cancels, i, f->watch->render, stdout, err);
 	}
-	if (history->last_id > f->told_through)
-		f->told_through = history->last_id;
+	f->told_through = f->seen_through;
 	f->new_from = 0;
 	f->new_pending = false;
 	ctask_stories_destroy(stories);
@@ -153,7 +155,7 @@ static int take_text(struct following *f, const struct ctask_history *history,
 
 	if (!f->has_begun) {
 		f->has_begun = true;
-		f->told_through = history->last_id;
+		f->told_through = f->seen_through;
 		return write_text(f->watch, history, err);
 	}
 	f->new_pending = false;
@@ -188,6 +190,8 @@ static int take(struct following *f, struct ctask_error *err)
 	f->dropped = history->dropped;
 	f->unreadable += history->unreadable;
 	f->ended = history->ended;
+	if (history->count && history->items[history->count - 1].id > f->seen_through)
+		f->seen_through = history->items[history->count - 1].id;
 	if (f->watch->json) {
 		ret = write_json(f->watch, history, f->has_begun, err);
 		f->has_begun = true;

@@ -13,6 +13,7 @@ enum {
 	GAP = 2,
 	ALIGN_COLUMN_MAX = 76,
 	OUTCOME_LEAST = 16, /* columns for how it ended, before who it was is cut more */
+	FINE_US = 10000000, /* within this time, fractions of seconds are shown */
 	NAMED_MAX = 3,	    /* of the tasks that swallowed a request */
 	CMDLINE_COLUMNS = 72,
 };
@@ -91,37 +92,24 @@ static void add_branch(struct drawing *d, const struct ctask_story_line *line)
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
 }
 
-static const char *plain_name(ctask_text name)
-{
-	const char *point = strrchr(name, '.');
-
-	return point ? point + 1 : name;
-}
-
 /* Where it stood: "handler › fetch  svc.py:31 › StreamReader.read". */
 static void add_where(struct drawing *d, const struct ctask_cancellation *c)
 {
-	const char *into = d->line.utf8 ? " › " : " > ";
+	const struct ctask_chain chain = { d->history->frames,
+					   ctask_history_stack(d->history, &c->target_stack),
+					   c->target_stack.count, c->target_coroutine };
 	uint32_t place = ctask_story_place(d->history, &c->target_stack);
 	uint32_t call = ctask_story_call(d->history, &c->target_stack);
-	const struct ctask_frame *frame = place == CTASK_NONE ? NULL : &d->history->frames[place];
 
-	if (c->target_coroutine)
-		ctask_line_text(&d->line, c->target_coroutine);
-	if (frame && frame->name &&
-	    (!c->target_coroutine ||
-	     strcmp(plain_name(frame->name), plain_name(c->target_coroutine)) != 0)) {
-		ctask_line_words(&d->line, c->target_coroutine ? into : "");
-		ctask_line_text(&d->line, frame->name);
-	}
-	if (!frame)
+	ctask_words_put_chain(&d->line, &chain);
+	if (place == CTASK_NONE)
 		return;
 	ctask_line_words(&d->line, "  ");
 	ctask_line_style(&d->line, CTASK_STYLE_PLACE);
-	ctask_words_place(&d->line, frame);
+	ctask_words_place(&d->line, &d->history->frames[place]);
 	ctask_line_style(&d->line, CTASK_STYLE_DIM);
 	if (call != CTASK_NONE) {
-		ctask_line_words(&d->line, into);
+		ctask_line_words(&d->line, d->line.utf8 ? " › " : " > ");
 		ctask_line_text(&d->line, d->history->frames[call].name);
 	}
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
@@ -228,7 +216,14 @@ static void add_times(struct drawing *d, const struct ctask_story *story)
 	ctask_line_words(&d->line, "  ");
 	ctask_line_style(&d->line, CTASK_STYLE_NOTE);
 	ctask_line_format(&d->line, "%u times since ", story->times);
-	ctask_reason_clock(&d->line, story->first_us, d->history->read_at_us, false);
+	ctask_reason_clock(&d->line, story->first_us, d->history->read_at_us,
+			   d->history->items[story->item].time_us - story->first_us < FINE_US);
+	if (story->outcome_counts[CTASK_OUTCOME_SWALLOWED]) {
+		ctask_line_words(&d->line, ", ");
+		ctask_line_style(&d->line, CTASK_STYLE_ALARM);
+		ctask_line_format(&d->line, "%u swallowed it in all",
+				  story->outcome_counts[CTASK_OUTCOME_SWALLOWED]);
+	}
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
 }
 
@@ -243,8 +238,14 @@ static void draw_story(struct drawing *d, const struct ctask_story *story)
 	ctask_reason_put(&d->line, d->history, d->stories, story);
 	add_times(d, story);
 	put(d);
-	if (d->options->frames)
+	if (d->options->frames && item->stack.count) {
+		begin(d);
+		ctask_line_style(&d->line, CTASK_STYLE_DIM);
+		ctask_line_words(&d->line, d->strokes->through);
+		ctask_line_words(&d->line, "asked by this call:");
+		put(d);
 		draw_frames(d, &item->stack, 0, true);
+	}
 	for (uint32_t i = 0; i < story->line_count; i++)
 		draw_line(d, &d->stories->lines[story->line_first + i]);
 }
@@ -295,30 +296,51 @@ static void add_count(struct ctask_line *line, uint64_t count, const char *one, 
 	ctask_line_words(line, count == 1 ? one : more);
 }
 
-/* The tasks that swallowed a request and run on, each once: "report (Task-7), poll (Task-9)". */
+/* Tasks of one coroutine that swallowed a request. */
+struct swallowers {
+	const struct ctask_cancellation *first;
+	uint32_t count;
+};
+
+static bool same_text(ctask_text a, ctask_text b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Those who swallowed a request and run on: "report (Task-7), 3*poll". */
 static void add_swallowers(struct drawing *d)
 {
-	uint64_t named[NAMED_MAX];
-	uint32_t count = 0;
+	struct swallowers known[NAMED_MAX];
+	uint32_t count = 0, i, n;
+	bool more = false;
 
-	for (uint32_t i = 0; i < d->history->count; i++) {
+	for (i = 0; i < d->history->count; i++) {
 		const struct ctask_cancellation *c = &d->history->items[i];
-		bool known = false;
 
 		if (!d->stories->told[i] || c->outcome != CTASK_OUTCOME_SWALLOWED)
 			continue;
-		for (uint32_t n = 0; n < count; n++)
-			known |= named[n] == c->target;
-		if (known)
-			continue;
-		if (count == NAMED_MAX) {
-			ctask_line_words(&d->line, d->line.utf8 ? ", …" : ", ...");
-			return;
+		for (n = 0; n < count; n++) {
+			if (same_text(known[n].first->target_coroutine, c->target_coroutine))
+				break;
 		}
-		named[count++] = c->target;
-		ctask_line_words(&d->line, count == 1 ? " by " : ", ");
-		ctask_reason_task(&d->line, c->target_name, c->target_coroutine);
+		if (n < count)
+			known[n].count++;
+		else if (count < NAMED_MAX)
+			known[count++] = (struct swallowers){ c, 1 };
+		else
+			more = true;
 	}
+	for (n = 0; n < count; n++) {
+		const struct ctask_cancellation *c = known[n].first;
+
+		ctask_line_words(&d->line, n ? ", " : " by ");
+		if (known[n].count > 1)
+			ctask_line_format(&d->line, "%u*", known[n].count);
+		ctask_reason_task(&d->line, known[n].count > 1 ? NULL : c->target_name,
+				  c->target_coroutine);
+	}
+	if (more)
+		ctask_line_words(&d->line, d->line.utf8 ? ", …" : ", ...");
 }
 
 /* What one has to know before anything else. */
@@ -360,7 +382,7 @@ static void draw_verdict(struct drawing *d)
 	if (counts[CTASK_OUTCOME_SWALLOWED]) {
 		ctask_line_words(line, ", ");
 		ctask_line_style(line, CTASK_STYLE_ALARM);
-		ctask_line_format(line, "%u SWALLOWED", counts[CTASK_OUTCOME_SWALLOWED]);
+		ctask_line_format(line, "%u swallowed", counts[CTASK_OUTCOME_SWALLOWED]);
 		add_swallowers(d);
 		ctask_line_style(line, CTASK_STYLE_PLAIN);
 	}
@@ -413,7 +435,7 @@ int ctask_render_cancels(const struct ctask_cancels *cancels,
 	if (first < s->count)
 		choose_column(&d, s->stories[first].line_first,
 			      s->line_count - s->stories[first].line_first);
-	if (first) {
+	if (first && first < s->count) {
 		begin(&d);
 		ctask_line_style(&d.line, CTASK_STYLE_DIM);
 		ctask_line_format(&d.line, "the last %u of %u kinds of event:", s->count - first,

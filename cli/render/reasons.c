@@ -9,6 +9,9 @@
 
 enum { MESSAGE_COLUMNS = 120 };
 
+/* A time limit was noticed late when it took so many times as long, and so much more. */
+static const double LATE_TIMES = 1.1, LATE_S = 0.1;
+
 static const char *plain_name(ctask_text name)
 {
 	const char *dot = name ? strrchr(name, '.') : NULL;
@@ -116,16 +119,6 @@ void ctask_reason_task(struct ctask_line *line, ctask_text name, ctask_text coro
 	}
 }
 
-static void put_target(struct ctask_line *line, const struct ctask_cancellation *c)
-{
-	ctask_reason_task(line, c->target_name, c->target_coroutine);
-}
-
-static void put_requester(struct ctask_line *line, const struct ctask_cancellation *c)
-{
-	ctask_reason_task(line, c->requester_name, c->requester_coroutine);
-}
-
 static void put_place(struct ctask_line *line, const struct ctask_history *history, uint32_t frame)
 {
 	if (frame == CTASK_NONE)
@@ -144,6 +137,22 @@ struct reason {
 	const struct ctask_story *story;
 	const struct ctask_cancellation *item; /* the first of it */
 };
+
+/* The function at the place that is shown with the reason, else @p coroutine. */
+static ctask_text function_of(const struct reason *r, ctask_text coroutine)
+{
+	uint32_t place = ctask_story_where(r->history, r->item);
+
+	return place != CTASK_NONE && r->history->frames[place].name
+		       ? r->history->frames[place].name
+		       : coroutine;
+}
+
+static void put_requester(struct ctask_line *line, const struct reason *r)
+{
+	ctask_reason_task(line, r->item->requester_name,
+			  function_of(r, r->item->requester_coroutine));
+}
 
 static void put_exception(struct ctask_line *line, const struct ctask_cancellation *c)
 {
@@ -180,15 +189,20 @@ static void because_timeout(struct ctask_line *line, const struct reason *r)
 		low = 0;
 	if (!isnan(high) && high >= 0) {
 		ctask_reason_time(line, low, high);
+		if (c->elapsed_s > LATE_TIMES * c->delay_s + LATE_S) {
+			ctask_line_words(line, " (noticed after ");
+			ctask_reason_time(line, c->elapsed_s, c->elapsed_s);
+			ctask_line_words(line, ": the loop was busy)");
+		}
 		ctask_line_words(line, " passed in ");
 	} else {
 		ctask_line_words(line, "the deadline passed in ");
 	}
 	/* Who waits in wait_for may be another task than the one that works. */
 	if (c->requester_kind == CTASK_REQUESTER_TASK)
-		put_requester(line, c);
+		put_requester(line, r);
 	else
-		put_target(line, c);
+		ctask_reason_task(line, c->target_name, function_of(r, c->target_coroutine));
 }
 
 /*
@@ -221,7 +235,7 @@ static void because_sibling(struct ctask_line *line, const struct reason *r)
 	ctask_line_words(line, construct(r->item));
 	if (owner) {
 		ctask_line_words(line, " in ");
-		put_target(line, owner);
+		ctask_reason_task(line, owner->target_name, owner->target_coroutine);
 	}
 	ctask_line_words(line, ": ");
 	if (r->item->failed_task_name) {
@@ -239,7 +253,7 @@ static void because_owner_failed(struct ctask_line *line, const struct reason *r
 	ctask_line_words(line, construct(r->item));
 	if (r->item->requester_kind == CTASK_REQUESTER_TASK) {
 		ctask_line_words(line, " in ");
-		put_requester(line, r->item);
+		put_requester(line, r);
 	}
 	ctask_line_words(line, ": its body raised ");
 	put_exception(line, r->item);
@@ -248,7 +262,7 @@ static void because_owner_failed(struct ctask_line *line, const struct reason *r
 static void because_owner_cancelled(struct ctask_line *line, const struct reason *r)
 {
 	if (r->item->requester_kind == CTASK_REQUESTER_TASK) {
-		put_requester(line, r->item);
+		put_requester(line, r);
 		ctask_line_words(line, " was cancelled and passed it on");
 	} else {
 		ctask_line_words(line, "the task that waited was cancelled");
@@ -285,7 +299,7 @@ static void because_called(struct ctask_line *line, const struct reason *r)
 
 	if (c->requester_kind == CTASK_REQUESTER_TASK && c->requester == c->target &&
 	    r->story->line_count == 1) {
-		put_requester(line, c);
+		put_requester(line, r);
 		ctask_line_words(line, " cancelled itself");
 		return;
 	}
@@ -315,7 +329,7 @@ static void because_called(struct ctask_line *line, const struct reason *r)
 		break;
 	default:
 		ctask_line_words(line, "cancel() called by ");
-		put_requester(line, c);
+		put_requester(line, r);
 		return;
 	}
 	if (named) {
@@ -367,7 +381,7 @@ static const struct {
 	const char *alone;
 	enum ctask_style style;
 } outcomes[CTASK_OUTCOMES] = {
-	[CTASK_OUTCOME_PENDING] = { "still stopping, for ", " now", "still stopping",
+	[CTASK_OUTCOME_PENDING] = { "still stopping after ", "", "still stopping",
 				    CTASK_STYLE_NOTE },
 	[CTASK_OUTCOME_CANCELLED] = { "cancelled after ", "", "cancelled", CTASK_STYLE_PLAIN },
 	[CTASK_OUTCOME_ABSORBED] = { "taken back after ", ", as designed",
@@ -376,8 +390,8 @@ static const struct {
 				     "returned a value instead", CTASK_STYLE_NOTE },
 	[CTASK_OUTCOME_RAISED] = { "raised something else instead, after ", "",
 				   "raised something else instead", CTASK_STYLE_NOTE },
-	[CTASK_OUTCOME_SWALLOWED] = { "SWALLOWED it, still running after ", "",
-				      "SWALLOWED it, still running", CTASK_STYLE_ALARM },
+	[CTASK_OUTCOME_SWALLOWED] = { "swallowed it, still running after ", "",
+				      "swallowed it, still running", CTASK_STYLE_ALARM },
 	[CTASK_OUTCOME_UNKNOWN] = { "ended after ", ", unknown how", "how it ended is not known",
 				    CTASK_STYLE_DIM },
 };

@@ -161,14 +161,27 @@ const struct ctask_frame *ctask_words_frame(const struct ctask_snapshot *snap,
 }
 
 /* The name that a chain begins with: the coroutine's own frame where it is the user's, else its name. */
-ctask_text ctask_words_chain_start(const struct ctask_snapshot *snap, const struct ctask_task *task)
+static ctask_text chain_start(const struct ctask_chain *chain)
 {
 	const struct ctask_frame *outermost =
-		task->stack_count ? frame_at(snap, task, task->stack_count - 1) : NULL;
+		chain->count ? &chain->frames[chain->stack[chain->count - 1]] : NULL;
 
-	if (outermost && (!outermost->library || !task->coroutine))
+	if (outermost && (!outermost->library || !chain->coroutine))
 		return outermost->name;
-	return task->coroutine;
+	return chain->coroutine;
+}
+
+static struct ctask_chain chain_of(const struct ctask_snapshot *snap, const struct ctask_task *task)
+{
+	return (struct ctask_chain){ snap->frames, ctask_task_stack(snap, task), task->stack_count,
+				     task->coroutine };
+}
+
+ctask_text ctask_words_chain_start(const struct ctask_snapshot *snap, const struct ctask_task *task)
+{
+	const struct ctask_chain chain = chain_of(snap, task);
+
+	return chain_start(&chain);
 }
 
 bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ctask_task *task,
@@ -183,19 +196,20 @@ bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ct
  * Of many functions the outermost and the innermost ones are named:
  * "main › run › 17 more › query › execute".
  */
-void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *snap,
-		       const struct ctask_task *task)
+void ctask_words_put_chain(struct ctask_line *line, const struct ctask_chain *chain)
 {
 	const char *between = line->utf8 ? " › " : " > ";
 	uint32_t count = 1, hidden = 0, n = 1;
 
-	ctask_line_text(line, ctask_words_chain_start(snap, task));
-	for (uint32_t i = 0; i + 1 < task->stack_count; i++)
-		count += !frame_at(snap, task, i)->library;
+	ctask_line_text(line, chain_start(chain));
+	for (uint32_t i = 0; i + 1 < chain->count; i++)
+		count += !chain->frames[chain->stack[i]].library;
 	if (count > CHAIN_MAX + 1)
 		hidden = count - CHAIN_MAX;
-	for (uint32_t i = task->stack_count; i-- > 0;) {
-		if (i + 1 == task->stack_count || frame_at(snap, task, i)->library)
+	for (uint32_t i = chain->count; i-- > 0;) {
+		const struct ctask_frame *frame = &chain->frames[chain->stack[i]];
+
+		if (i + 1 == chain->count || frame->library)
 			continue;
 		if (n == CHAIN_HEAD && hidden) {
 			ctask_line_words(line, between);
@@ -203,10 +217,18 @@ void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *sna
 		}
 		if (n < CHAIN_HEAD || n >= CHAIN_HEAD + hidden) {
 			ctask_line_words(line, between);
-			ctask_line_text(line, frame_at(snap, task, i)->name);
+			ctask_line_text(line, frame->name);
 		}
 		n++;
 	}
+}
+
+void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *snap,
+		       const struct ctask_task *task)
+{
+	const struct ctask_chain chain = chain_of(snap, task);
+
+	ctask_words_put_chain(line, &chain);
 }
 
 ctask_text ctask_words_short_file(ctask_text filename)

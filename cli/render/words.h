@@ -26,7 +26,17 @@ bool ctask_words_target_names(struct ctask_line *line, const struct ctask_histor
 const char *ctask_words_dot(const struct ctask_line *line);
 /** A time as people say it: "0.9 s", "42 s", "3 min 5 s", "2 h 10 min", "3 days". */
 void ctask_words_time(struct ctask_line *line, double seconds);
-/** The functions that the task is in, outermost first, without the runtime's own: "main › fetch". */
+/** A stack, innermost frame first: indices into frames. */
+struct ctask_chain {
+	const struct ctask_frame *frames;
+	const uint32_t *stack;
+	uint32_t count;
+	ctask_text coroutine;
+};
+
+/** Its functions, outermost first, without the runtime's own: "main › fetch". */
+void ctask_words_put_chain(struct ctask_line *line, const struct ctask_chain *chain);
+/** The same of the functions that the task is in. */
 void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *snap,
 		       const struct ctask_task *task);
 /** The first of these functions; may be NULL. */
