@@ -10,5 +10,6 @@ int ctask_cmd_cancels(int argc, char **argv);
 int ctask_cmd_ls(int argc, char **argv);
 int ctask_cmd_ps(int argc, char **argv);
 int ctask_cmd_pstree(int argc, char **argv);
+int ctask_cmd_run(int argc, char **argv);
 
 #endif

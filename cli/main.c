@@ -23,6 +23,7 @@ static const struct command {
 	{ "ls", "Show the processes that can be looked into", ctask_cmd_ls },
 	{ "ps", "List the async tasks of a process, one a line", ctask_cmd_ps },
 	{ "pstree", "Draw who awaits whom in a process", ctask_cmd_pstree },
+	{ "run", "Start a program with the agent in it", ctask_cmd_run },
 };
 
 static const struct command *find_command(const char *name)

@@ -37,6 +37,17 @@ int ctask_report_error(const struct ctask_error *err)
 	return CTASK_EXIT_FAILED;
 }
 
+void ctask_report_warning(const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	say("ctaskctl", text);
+}
+
 void ctask_report_problems(const struct ctask_snapshot *snap)
 {
 	uint64_t count = snap->problem_count + snap->problems_untold;

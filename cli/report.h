@@ -20,6 +20,8 @@ enum ctask_exit {
 
 /** Say on stderr what went wrong, and return the exit status for it. */
 int ctask_report_error(const struct ctask_error *err);
+/** Say something on stderr that is good to know. */
+void ctask_report_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** Say on stderr what is missing from an answer that is not whole. */
 void ctask_report_problems(const struct ctask_snapshot *snap);
 /** Write out what is left in stdout. Returns CTASK_EXIT_WHOLE, or reports and returns CTASK_EXIT_FAILED. */
