@@ -16,6 +16,7 @@
 #include "agent/loops.h"
 #include "agent/portable.h"
 #include "agent/python.h"
+#include "agent/pytask.h"
 #include "agent/requests.h"
 #include "agent/serve.h"
 #include "agent/tasks.h"
@@ -83,6 +84,7 @@ static int begin(void)
 		ret = ctask_cancel_make();
 	if (ret)
 		return ret;
+	ctask_pytask_hook();
 	if (!watches_forks)
 		pthread_atfork(step_aside, NULL, forget_the_parent);
 	watches_forks = true;
