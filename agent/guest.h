@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "agent/python.h"
+
 enum ctask_guest_state { CTASK_GUEST_NEW, CTASK_GUEST_READY, CTASK_GUEST_REFUSED };
 
 extern enum ctask_guest_state ctask_guest_state;
@@ -22,13 +24,17 @@ static inline bool ctask_guest_is_ready(void)
 	return ctask_guest_state == CTASK_GUEST_READY;
 }
 
-/** The same, and begin if it has not been tried. Needs the GIL. */
+/**
+ * True when the agent records what this thread does; begins if that has not been
+ * tried. It records one interpreter of a process: asyncio's types are others in each. Needs the GIL.
+ */
 static inline bool ctask_guest_ready(void)
 {
 	if (__builtin_expect(ctask_guest_serves_again, false))
 		ctask_guest_serve();
-	return ctask_guest_is_ready() ||
-	       (ctask_guest_state == CTASK_GUEST_NEW && ctask_guest_begin());
+	if (ctask_guest_is_ready())
+		return ctask_py.interpreter_now() == ctask_py.interpreter;
+	return ctask_guest_state == CTASK_GUEST_NEW && ctask_guest_begin();
 }
 
 #endif

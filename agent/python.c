@@ -39,10 +39,14 @@ static bool look_up(void)
 	ctask_py.base_exception = type ? *type : NULL;
 	type = dlsym(RTLD_DEFAULT, "PyExc_KeyboardInterrupt");
 	ctask_py.keyboard_interrupt = type ? *type : NULL;
+	*(void **)&ctask_py.interpreter_now = dlsym(RTLD_DEFAULT, "PyInterpreterState_Get");
+	if (!ctask_py.interpreter_now)
+		*(void **)&ctask_py.interpreter_now =
+			dlsym(RTLD_DEFAULT, "_PyInterpreterState_Get");
 	*(void **)&type_lookup = dlsym(RTLD_DEFAULT, "_PyType_Lookup");
 	property_type = dlsym(RTLD_DEFAULT, "PyProperty_Type");
-	return found && ctask_py.none && ctask_py.py_true && ctask_py.base_exception &&
-	       ctask_py.keyboard_interrupt;
+	return found && ctask_py.interpreter_now && ctask_py.none && ctask_py.py_true &&
+	       ctask_py.base_exception && ctask_py.keyboard_interrupt;
 }
 
 /* "3.13.5 (main, …" */
@@ -137,6 +141,7 @@ int ctask_python_meet(void)
 	/* Where a sandbox forbids the careful look, the version alone must do. */
 	if (may_read() && !frame_agrees(frame))
 		return -ENOTSUP;
+	ctask_py.interpreter = ctask_py.interpreter_now();
 	return 0;
 }
 
