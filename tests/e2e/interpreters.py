@@ -32,6 +32,7 @@ class Pyenv:
     def __init__(self, version):
         self.name = "pyenv-" + version
         self.version = tuple(map(int, version.split(".")))
+        self.agent = None  # a library to be loaded into what is started
 
     def find(self):
         found = glob.glob(os.path.join(PYENV, "versions", "%d.%d.*/bin/python3" % self.version))
@@ -41,7 +42,8 @@ class Pyenv:
         return self
 
     def command(self, program, *options):
-        return [self.python, os.path.join(VICTIMS, program)] + list(options)
+        return preload(self.agent) + [
+            self.python, os.path.join(VICTIMS, program)] + list(options)
 
     def bring_in(self):
         pass
@@ -60,6 +62,7 @@ class Suite:
         self.python = "/usr/bin/python" + version
         self.inside = None
         self.user = []  # options of chroot
+        self.agent = None
 
     def find(self):
         if not os.access(self.root + self.python, os.X_OK):
@@ -70,11 +73,13 @@ class Suite:
         return self
 
     def bring_in(self):
-        """Copy the victims to where the interpreter can read them."""
+        """Copy the victims, and the agent, to where the interpreter can read them."""
         here = tempfile.mkdtemp(prefix="ctask-", dir=self.root + "/tmp")
         os.chmod(here, 0o755)
         for path in glob.glob(os.path.join(VICTIMS, "*.py")):
             shutil.copy(path, here)
+        if self.agent:
+            shutil.copy(self.agent, here)
         self.inside = here[len(self.root):]
 
     def clean_up(self):
@@ -82,8 +87,14 @@ class Suite:
             shutil.rmtree(self.root + self.inside, ignore_errors=True)
 
     def command(self, program, *options):
-        return ["chroot"] + self.user + [
-            self.root, self.python, os.path.join(self.inside, program)] + list(options)
+        agent = self.agent and os.path.join(self.inside, os.path.basename(self.agent))
+        return ["chroot"] + self.user + [self.root] + preload(agent) + [
+            self.python, os.path.join(self.inside, program)] + list(options)
+
+
+def preload(library):
+    """The words before a command that load a library into it."""
+    return ["env", "LD_PRELOAD=" + library] if library else []
 
 
 ALL = [Pyenv("3.%d" % minor) for minor in range(8, 14)] + [

@@ -1,0 +1,189 @@
+"""cancels.py - who cancelled whom: what ctaskctl says about scenarios whose truth is written by hand.
+
+    cancels.py MODE INTERPRETER [SCENARIO…]
+
+    agent       the scenarios under the agent, started by hand: CTASK_AGENT is its path
+    uvloop      the same on uvloop
+    recorder    no agent: a Python class in the victim records, to see that the truth happens
+    comparator  no agent: a perfect answer, and each way to spoil it
+    control     the agent's answer, and each way to spoil it
+
+Exit status 0 when all is equal, 1 when not, 77 when it cannot be tried here.
+"""
+import json
+import os
+import sys
+import time
+
+import ctaskctl
+import interpreters
+import records
+from spoilt import WAYS
+from victim import Failed, Victim
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# What the recorder cannot know: tasks that are not of its making, and a group's own bookkeeping.
+NOT_RECORDED = {"python_task", ("group_owner_cancelled_and_a_child_fails", "cause", "again")}
+FROM_311 = {"exception", "exception-task"}  # there are no groups before
+NO_UVLOOP = {"forky-3.15"}  # the suite has it for its default Python only
+
+
+def agent_path():
+    path = os.environ.get("CTASK_AGENT") \
+        or os.path.join(HERE, "../../build/release/agent/libctask-agent.so")
+    if not os.access(path, os.R_OK):
+        raise SystemExit("no agent %s: build it, or set CTASK_AGENT" % path)
+    return os.path.abspath(path)
+
+
+class Answer:
+    """One `cancels --json`: its records, and how the stream ended."""
+
+    def __init__(self, pid):
+        done = ctaskctl.run("cancels", pid, "--json")
+        self.status, self.errors = done.returncode, done.stderr.decode("utf-8", "replace")
+        lines = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
+        self.end = lines.pop() if lines else None
+        self.records = lines
+
+    def faults(self):
+        if self.status != 0 or self.errors:
+            yield "exit status %d, stderr %r" % (self.status, self.errors)
+        if self.end != {"schema": "ctask.end", "version": 1, "dropped": 0}:
+            yield "the last line is %r" % (self.end,)
+        ids = [record["id"] for record in self.records]
+        if ids != sorted(set(ids)):
+            yield "the ids do not rise"
+
+
+class Play:
+    """A victim that plays its scenarios, and what was found wrong."""
+
+    def __init__(self, victim, mode, interpreter):
+        self.victim, self.mode, self.interpreter = victim, mode, interpreter
+        self.past = 0  # id of the last record of the scenarios that are over
+        self.scenarios = self.looks = self.compared = 0
+        self.wrong = []
+        self.best = None  # the richest answer, with its truth
+
+    def run(self):
+        while True:
+            line = self.victim.line(90).decode("ascii")
+            if line == "over":
+                self.go()
+                return
+            self.look(json.loads(line))
+            self.go()
+
+    def go(self):
+        self.victim.process.stdin.write(b"go\n")
+        self.victim.process.stdin.flush()
+
+    def records(self, truth):
+        if self.mode == "recorder":
+            listed = truth["recorded"]
+            if truth["scenario"] in NOT_RECORDED:
+                truth["requests"] = []
+                self.past = max([self.past] + [record["id"] for record in listed])
+            return listed, ()
+        if self.mode == "comparator":
+            return records.perfect(truth, self.past + 1, truth["began"]), ()
+        answer = Answer(self.victim.pid)
+        return answer.records, answer.faults()
+
+    def look(self, truth):
+        if "broken" in truth:
+            self.wrong.append((truth, ("form", "the scenario itself", "", truth["broken"])))
+            return
+        listed, faults = self.records(truth)
+        now = time.time()
+        for fault in faults:
+            self.wrong.append((truth, ("form", "", "", fault)))
+        mine = [record for record in listed if record["id"] > self.past]
+        found = records.differences(
+            truth, mine, truth["began"], now,
+            only=records.RECORDED if self.mode == "recorder" else None,
+            pid=self.victim.pid if self.mode not in ("recorder", "comparator") else None)
+        self.wrong += [(truth, fault) for fault in found
+                       if self.mode != "recorder" or (truth["scenario"],) + fault[:2]
+                       not in NOT_RECORDED]
+        self.looks += 1
+        self.compared += len(truth["requests"])
+        if not found and truth["when"] == "end" and mine \
+                and self.mode in ("control", "comparator"):
+            self.spoil(truth, mine, now)
+        if truth["when"] == "end":
+            self.scenarios += 1
+            self.past = max([self.past] + [record["id"] for record in listed])
+
+    def spoil(self, truth, mine, now):
+        """Each way of spoiling this answer must be noticed, as what it is."""
+        for what, doctor, want in WAYS:
+            patient = json.loads(json.dumps(mine))
+            if not doctor(patient):
+                continue
+            noticed = records.differences(truth, patient, truth["began"], now).kinds()
+            tried, seen, as_it = self.ways.setdefault(what, [0, 0, 0])
+            self.ways[what] = [tried + 1, seen + bool(noticed), as_it + (want in noticed)]
+            if not noticed and '"either"' not in json.dumps(truth):
+                self.wrong.append((truth, (want, "spoilt: " + what, "to be noticed", None)))
+
+    ways = {}
+
+
+def story(name, truth, fault):
+    what, label, expected, got = fault
+    return "%s, %s (%s), %s of %s: expected %s, got %s" % (
+        name, truth["scenario"], truth["when"], what, label, short(expected), short(got))
+
+
+def short(value):
+    text = value if isinstance(value, str) else ascii(value)
+    text = text.encode("unicode_escape").decode("ascii")
+    return text if len(text) < 600 else text[:560] + "… (%d characters)" % len(text)
+
+
+def started(interpreter, mode, words):
+    """The victim of a mode."""
+    options = list(words)
+    if mode == "uvloop":
+        options.append("--uvloop")
+    if mode == "recorder":
+        options.append("--recorder")
+    elif mode != "comparator":
+        interpreter.agent = agent_path()
+    return Victim(interpreter, "cancels.py", *options)
+
+
+def main(mode, name, words):
+    try:
+        interpreter = interpreters.named(name)
+    except interpreters.Missing as missing:
+        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
+        return 1 if missing.demanded else 77
+    began = time.monotonic()
+    with started(interpreter, mode, words) as victim:
+        play = Play(victim, mode, name)
+        play.run()
+    for truth, fault in play.wrong:
+        print(story(name, truth, fault))
+    bad = 0
+    for what, _, want in WAYS if mode in ("control", "comparator") else ():
+        tried, noticed, as_it = play.ways.get(what, (0, 0, 0))
+        print("%-44s noticed %d of %d times, %d times as %s" % (what, noticed, tried, as_it, want))
+        bad |= not as_it and (interpreter.version >= (3, 11) or want not in FROM_311)
+    print("%s %s: %d scenarios, %d looks, %d records compared in %.1f s, %d differences" % (
+        mode, name, play.scenarios, play.looks, play.compared, time.monotonic() - began,
+        len(play.wrong)))
+    return 1 if bad or play.wrong or play.scenarios != victim.truth["scenarios"] else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[1] not in ("agent", "uvloop", "recorder", "comparator",
+                                                "control"):
+        sys.exit(__doc__)
+    try:
+        sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    except Failed as failed:
+        print(failed)
+        sys.exit(1)
