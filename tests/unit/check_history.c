@@ -22,7 +22,7 @@ struct live {
 	/* Called before each read; @p reads counts them from 1. */
 	void (*write)(struct live *live, uint32_t reads);
 	uint32_t reads;
-	uint64_t from; /* only reads from this offset on are counted */
+	uint32_t from; /* the read before which there is something to write */
 	int fails;     /* the error of every read, or 0 */
 };
 
@@ -358,6 +358,21 @@ START_TEST(a_bad_place_or_word)
 }
 END_TEST
 
+START_TEST(an_entry_that_passes_the_end_of_the_ring)
+{
+	struct image image;
+
+	image_init(&image, IMAGE_RECORDS, IMAGE_SIDE);
+	image_record(&image)->message = IMAGE_SIDE - 16;
+	image.header->side_head = IMAGE_SIDE + 512;
+	*(uint32_t *)(image.side + IMAGE_SIDE - 16) = 12;
+	assert_counts(&image, 1, 0, 0);
+	*(uint32_t *)(image.side + IMAGE_SIDE - 16) = 13;
+	assert_counts(&image, 0, 0, 1);
+	free(image.header);
+}
+END_TEST
+
 /* Records that share one long text cannot make more of it than there is room for. */
 START_TEST(texts_that_multiply)
 {
@@ -495,6 +510,29 @@ START_TEST(truncated_later)
 }
 END_TEST
 
+START_TEST(counts_that_shrink)
+{
+	struct image image;
+	struct live live = live_of(&image);
+	struct ctask_history_reader *reader;
+	struct ctask_history *history;
+	struct ctask_error err = { 0 };
+
+	image_init(&image, IMAGE_RECORDS, IMAGE_SIDE);
+	fill_everything(&image, image_record(&image));
+	ck_assert_int_eq(open_live(&live, &reader, &err), 0);
+	ck_assert_int_eq(ctask_history_read(reader, &history, &err), 0);
+	ctask_history_destroy(history);
+	image.header->place_count--;
+	ck_assert_int_eq(ctask_history_read(reader, &history, &err), -EPROTO);
+	image.header->place_count++;
+	image.header->word_used--;
+	ck_assert_int_eq(ctask_history_read(reader, &history, &err), -EPROTO);
+	ctask_history_reader_close(reader);
+	free(image.header);
+}
+END_TEST
+
 START_TEST(memory_that_goes)
 {
 	struct image image;
@@ -602,7 +640,7 @@ END_TEST
 /* While the records are copied, the ring goes round: those that it ran over are dropped, none is twice. */
 static void write_many(struct live *live, uint32_t reads)
 {
-	if (reads == 3) {
+	if (reads == live->from) {
 		for (int i = 0; i < 5; i++)
 			image_record(live->image)->message = image_text(live->image, "new");
 	}
@@ -610,25 +648,30 @@ static void write_many(struct live *live, uint32_t reads)
 
 START_TEST(a_ring_that_goes_round_meanwhile)
 {
-	struct image image;
-	struct live live = live_of(&image);
-	struct ctask_history *history;
+	for (uint32_t when = 1; when < 10; when++) {
+		struct image image;
+		struct live live = live_of(&image);
+		struct ctask_history *history;
 
-	image_init(&image, IMAGE_RECORDS, IMAGE_SIDE);
-	for (uint32_t i = 0; i < IMAGE_RECORDS; i++)
-		image_record(&image);
-	live.write = write_many;
-	history = read_live(&live);
-	ck_assert_uint_eq(history->last_id, 13);
-	ck_assert_uint_eq(history->dropped, 5);
-	for (uint32_t i = 0; i < history->count; i++) {
-		ck_assert_uint_gt(history->items[i].id, 5);
-		if (i)
+		image_init(&image, IMAGE_RECORDS, IMAGE_SIDE);
+		for (uint32_t i = 0; i < IMAGE_RECORDS; i++)
+			image_record(&image);
+		live.write = write_many;
+		live.from = when;
+		history = read_live(&live);
+		if (history->last_id == 8) { /* all was read before */
+			ck_assert_uint_eq(history->dropped, 0);
+			ck_assert_uint_eq(history->count, 8);
+		} else {
+			ck_assert_uint_eq(history->dropped, 5);
+			ck_assert_uint_ge(history->count, 3);
+			ck_assert_uint_gt(history->items[0].id, 5);
+		}
+		for (uint32_t i = 1; i < history->count; i++)
 			ck_assert_uint_gt(history->items[i].id, history->items[i - 1].id);
+		ctask_history_destroy(history);
+		free(image.header);
 	}
-	ck_assert_uint_ge(history->count, 3);
-	ctask_history_destroy(history);
-	free(image.header);
 }
 END_TEST
 
@@ -885,10 +928,12 @@ int main(void)
 	tcase_add_test(tests, the_end_of_python);
 	tcase_add_loop_test(tests, one_bad_record, 0, ARRAY_SIZE(bad_records));
 	tcase_add_test(tests, a_bad_place_or_word);
+	tcase_add_test(tests, an_entry_that_passes_the_end_of_the_ring);
 	tcase_add_test(tests, texts_that_multiply);
 	tcase_add_loop_test(tests, one_bad_header, 0, ARRAY_SIZE(bad_headers));
 	tcase_add_test(tests, truncated);
 	tcase_add_test(tests, truncated_later);
+	tcase_add_test(tests, counts_that_shrink);
 	tcase_add_test(tests, memory_that_goes);
 	tcase_add_loop_test(tests, a_record_that_never_rests, 0, 2);
 	tcase_add_test(tests, a_record_that_rests_again);
