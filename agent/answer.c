@@ -153,6 +153,7 @@ int64_t ctask_answer_begin(const char *request, const struct ctask_history_heade
 			.out = ctask_own_fd(&job.out),
 			.out_bytes_max = CTASK_REPLY_BYTES_MAX,
 			.may_hold = may_hold,
+			.service_tid = ctask_gettid(),
 		};
 		job.state = WORKING;
 		error = start_thread();

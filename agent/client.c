@@ -41,17 +41,17 @@ void ctask_client_end(struct ctask_client *client)
 
 static void begin_schema(struct ctask_wire *wire, const char *schema)
 {
-	ctask_wire_put(wire, "{\"schema\": \"");
+	ctask_wire_put(wire, "{\"schema\":\"");
 	ctask_wire_put(wire, schema);
-	ctask_wire_put(wire, "\", \"version\": ");
+	ctask_wire_put(wire, "\",\"version\":");
 	ctask_wire_put_number(wire, CTASK_PROTOCOL_VERSION);
 }
 
 static void put_fact(struct ctask_wire *wire, const char *key, uint64_t value)
 {
-	ctask_wire_put(wire, ", \"");
+	ctask_wire_put(wire, ",\"");
 	ctask_wire_put(wire, key);
-	ctask_wire_put(wire, "\": ");
+	ctask_wire_put(wire, "\":");
 	ctask_wire_put_number(wire, value);
 }
 
@@ -60,9 +60,9 @@ static void put_hello(struct ctask_wire *wire, const struct ctask_history_header
 	begin_schema(wire, CTASK_SCHEMA_HELLO);
 	put_fact(wire, "pid", (uint64_t)history->nspid);
 	put_fact(wire, "start_ticks", history->start_ticks);
-	ctask_wire_put(wire, ", \"python\": ");
+	ctask_wire_put(wire, ",\"python\":");
 	ctask_wire_put_string(wire, history->python_version);
-	ctask_wire_put(wire, ", \"capabilities\": [\"history\", \"cancels\", \"tree\"]");
+	ctask_wire_put(wire, ",\"capabilities\":[\"history\",\"cancels\",\"tree\"]");
 	put_fact(wire, "reply_bytes_max", CTASK_REPLY_BYTES_MAX);
 	ctask_wire_put(wire, "}\n");
 }
@@ -104,9 +104,9 @@ void ctask_client_refuse(struct ctask_client *client, const struct ctask_client_
 	struct ctask_wire head = begin_reply(client, facts, 0, now_ns);
 
 	begin_schema(&head, CTASK_SCHEMA_ERROR);
-	ctask_wire_put(&head, ", \"code\": ");
+	ctask_wire_put(&head, ",\"code\":");
 	ctask_wire_put_string(&head, code);
-	ctask_wire_put(&head, ", \"text\": ");
+	ctask_wire_put(&head, ",\"text\":");
 	ctask_wire_put_string(&head, text);
 	ctask_wire_put(&head, "}\n");
 	client->head_len = head.len;

@@ -131,9 +131,9 @@ static struct ctask_client *make_room(void)
 
 static void refuse(int fd)
 {
-	static const char text[] = "{\"schema\": \"" CTASK_SCHEMA_ERROR
-				   "\", \"version\": 1, \"code\": \"" CTASK_ERROR_NOT_PERMITTED
-				   "\", \"text\": \"only root and the process's user may ask\"}\n";
+	static const char text[] = "{\"schema\":\"" CTASK_SCHEMA_ERROR
+				   "\",\"version\":1,\"code\":\"" CTASK_ERROR_NOT_PERMITTED
+				   "\",\"text\":\"only root and the process's user may ask\"}\n";
 
 	(void)send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
@@ -462,9 +462,11 @@ int ctask_serve_start(struct ctask_history_header *history, int fd)
 
 	if (!pthread_create || !pthread_sigmask || !pthread_attr_setstacksize)
 		return -ENOSYS;
-	if (serve.pid || serve.thread)
+	if (__atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST))
 		return -EALREADY;
 	serve.history = history;
+	__atomic_store_n(history->socket_path, '\0',
+			 __ATOMIC_RELEASE); /* that of an earlier thread */
 	serve.memory_given = fd >= 0 && !ctask_fstat(fd, &serve.memory_then) ? fd : -1;
 	serve.places = (struct ctask_places){
 		.ctask_dir = keep_setting("CTASK_DIR", serve.ctask_dir),

@@ -185,6 +185,46 @@ static int try_quiet_copies(struct capture *c, bool *ret_true)
 	return ret;
 }
 
+/* How a process is held: by ptrace, or, one that looks at itself, by its interpreter's lock. */
+struct hold {
+	struct ctask_pause *pause;
+	int64_t since_ns;
+};
+
+static int hold_begin(struct capture *c, int64_t at_most_ns, struct hold *ret)
+{
+	const struct ctask_capture_self *self = c->options->self;
+	int64_t held_ns = 0;
+	int error;
+
+	*ret = (struct hold){ 0 };
+	if (self) {
+		error = self->hold();
+		if (error)
+			return ctask_fail(c->err, -error,
+					  "the process is too busy to be looked into: try again");
+		ret->since_ns = now_ns();
+		c->pages.deadline_ns = ret->since_ns + at_most_ns;
+		return 0;
+	}
+	error = ctask_pause_begin(c->pid, at_most_ns, &ret->pause, &c->pages.deadline_ns, &held_ns,
+				  c->err);
+	if (error)
+		c->paused_ns += held_ns;
+	return error == -ETIMEDOUT ? explain(c, -ETIME) : error;
+}
+
+static void hold_end(struct capture *c, struct hold *hold)
+{
+	if (c->options->self) {
+		c->options->self->let_go();
+		c->paused_ns += now_ns() - hold->since_ns;
+	} else {
+		c->paused_ns += ctask_pause_end(hold->pause);
+	}
+	c->pages.deadline_ns = 0;
+}
+
 /*
  * Stop the process, copy, let it go on. With @p walk_too the walk happens
  * while it stands still, and a page that is missing is read.
@@ -192,20 +232,17 @@ static int try_quiet_copies(struct capture *c, bool *ret_true)
 static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
 {
 	int64_t allowed = c->options->max_pause_ms * 1000000ll - c->paused_ns;
-	struct ctask_pause *pause = NULL;
-	int64_t held_ns;
 	int ret = ctask_pages_prepare(&c->pages);
+	struct hold hold;
 
 	*ret_true = false;
 	if (ret)
 		return explain(c, ret);
 	if (allowed <= 0)
 		return explain(c, -ETIME);
-	ret = ctask_pause_begin(c->pid, allowed, &pause, &c->pages.deadline_ns, &held_ns, c->err);
-	if (ret) {
-		c->paused_ns += held_ns;
-		return ret == -ETIMEDOUT ? explain(c, -ETIME) : ret;
-	}
+	ret = hold_begin(c, allowed, &hold);
+	if (ret)
+		return ret;
 	mark_instant(c);
 	ret = ctask_pages_freeze(&c->pages);
 	if (!ret && walk_too) {
@@ -213,8 +250,7 @@ static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
 		ret = walk(c);
 		*ret_true = !ret;
 	}
-	c->paused_ns += ctask_pause_end(pause);
-	c->pages.deadline_ns = 0;
+	hold_end(c, &hold);
 	if (!ret && !walk_too)
 		ret = walk_frozen(c, ret_true);
 	return ret ? explain(c, ret) : 0;
@@ -315,7 +351,7 @@ static int take_picture(struct capture *c)
 			"process %d never rested, so that no true picture of it could be taken "
 			"without a stop: try again, or without --no-pause",
 			(int)c->pid);
-	return stop_in_thread(c, &is_true);
+	return c->options->self ? stop_until_true(c, &is_true) : stop_in_thread(c, &is_true);
 }
 
 static int find_python(struct capture *c, bool quick)
@@ -355,6 +391,9 @@ static int init(struct capture *c, bool quick)
 	c->quiet = ctask_quiet_create(c->pid);
 	if (!c->snap || !c->quiet)
 		return explain(c, -ENOMEM);
+	if (c->options->self)
+		ctask_quiet_leave_out(c->quiet, c->options->self->tids,
+				      c->options->self->tid_count);
 	ret = ctask_memory_create_process(c->pid, &c->memory, c->err);
 	if (ret)
 		return ret;
@@ -400,7 +439,7 @@ int ctask_capture_process(pid_t pid, const struct ctask_capture_options *options
 	if (ret && ret != -ENOMEM ? has_ended(&c) : was_replaced(&c))
 		ret = explain(&c, -EOWNERDEAD);
 	if (!ret) {
-		c.snap->source = CTASK_SOURCE_MEMORY;
+		c.snap->source = own.self ? CTASK_SOURCE_AGENT : CTASK_SOURCE_MEMORY;
 		c.snap->capture.captured_at_us = c.instant_us;
 		c.snap->capture.paused_us = (uint64_t)(c.paused_ns / 1000);
 		c.snap->capture.elapsed_us = (uint64_t)((now_ns() - c.start_ns) / 1000);

@@ -9,9 +9,19 @@
 #include "model/error.h"
 #include "model/snapshot.h"
 
+/** For a process that looks at itself. It cannot stop itself; but its interpreter has a lock. */
+struct ctask_capture_self {
+	const int *tids; /**< threads that are no part of the picture: those that look */
+	uint32_t tid_count;
+	/** Take the lock, so that no Python runs. -EBUSY when it may not, or must not, be had. */
+	int (*hold)(void);
+	void (*let_go)(void);
+};
+
 struct ctask_capture_options {
 	bool no_pause;	       /**< never stop the target */
 	uint32_t max_pause_ms; /**< longest time to hold it, all stops together; 0 = the default */
+	const struct ctask_capture_self *self; /**< NULL: the target is another process */
 };
 
 enum { CTASK_MAX_PAUSE_MS_DEFAULT = 100 };

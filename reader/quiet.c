@@ -25,6 +25,8 @@ struct watched {
 struct ctask_quiet {
 	pid_t pid;
 	DIR *dir;
+	int left_out[CTASK_QUIET_LEFT_OUT_MAX];
+	uint32_t left_out_count;
 	struct watched *threads;
 	uint32_t count, room;
 	char *text; /* of one status file: it has no fixed size, a user may be in many groups */
@@ -52,6 +54,20 @@ void ctask_quiet_destroy(struct ctask_quiet *quiet)
 	free(quiet->threads);
 	free(quiet->text);
 	free(quiet);
+}
+
+void ctask_quiet_leave_out(struct ctask_quiet *quiet, const int *tids, uint32_t count)
+{
+	for (uint32_t i = 0; i < count && quiet->left_out_count < CTASK_QUIET_LEFT_OUT_MAX; i++)
+		quiet->left_out[quiet->left_out_count++] = tids[i];
+}
+
+static bool is_left_out(const struct ctask_quiet *quiet, int tid)
+{
+	for (uint32_t i = 0; i < quiet->left_out_count; i++)
+		if (quiet->left_out[i] == tid)
+			return true;
+	return false;
 }
 
 static struct watched *watch(struct ctask_quiet *quiet, int tid)
@@ -183,7 +199,7 @@ int ctask_quiet_token(struct ctask_quiet *quiet, struct ctask_token *ret_token)
 		struct watched *t;
 		const char *state;
 
-		if (tid <= 0)
+		if (tid <= 0 || is_left_out(quiet, tid))
 			continue;
 		t = watch(quiet, tid);
 		if (!t || !read_status(quiet, t)) {

@@ -13,6 +13,8 @@
  */
 struct ctask_quiet;
 
+enum { CTASK_QUIET_LEFT_OUT_MAX = 4 };
+
 struct ctask_token {
 	bool asleep;	 /**< every thread slept, was stopped, or has ended */
 	uint64_t digest; /**< of each thread's id and counts of context switches */
@@ -23,6 +25,11 @@ struct ctask_token {
 struct ctask_quiet *ctask_quiet_create(pid_t pid);
 /** NULL is fine. */
 void ctask_quiet_destroy(struct ctask_quiet *quiet);
+/**
+ * Leave the threads @p tids out of all: of a process that looks at itself, those
+ * that look. At most CTASK_QUIET_LEFT_OUT_MAX; more are not left out.
+ */
+void ctask_quiet_leave_out(struct ctask_quiet *quiet, const int *tids, uint32_t count);
 /** -EOWNERDEAD when the process has ended. */
 int ctask_quiet_token(struct ctask_quiet *quiet, struct ctask_token *ret_token);
 

@@ -245,6 +245,7 @@ static int connect_by_descriptors(struct target *target, int *ret_fd)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/fd", (int)target->pid,
 			 entry->d_name);
+		target->silent = true; /* it is there, and may be about to bind */
 		files = opendir(path);
 		if (files)
 			ret = connect_by_files(target, files, ret_fd);
@@ -438,7 +439,7 @@ static bool is_schema(const char *line, const char *schema)
 {
 	char start[64];
 
-	snprintf(start, sizeof(start), "{\"schema\": \"%s\", ", schema);
+	snprintf(start, sizeof(start), "{\"schema\":\"%s\",", schema);
 	return !strncmp(line, start, strlen(start));
 }
 
@@ -449,7 +450,7 @@ static void string_of(const char *line, const char *key, char *to, size_t room)
 	const char *at;
 	size_t len = 0;
 
-	snprintf(start, sizeof(start), ", \"%s\": \"", key);
+	snprintf(start, sizeof(start), ",\"%s\":\"", key);
 	at = strstr(line, start);
 	for (at = at ? at + strlen(start) : ""; *at && *at != '"' && *at != '\n'; at++) {
 		at += *at == '\\' && at[1];

@@ -16,6 +16,7 @@ struct ctask_answer {
 	const struct ctask_history_header *history; /**< in this process's memory */
 	int out;				    /**< where the data lines go: a file */
 	uint64_t out_bytes_max;
+	int service_tid; /**< of the thread that waits for this answer: no part of the picture */
 	/** True while the hold of the interpreter's lock may be asked for. */
 	int (*may_hold)(void);
 
