@@ -343,21 +343,46 @@ static void add_swallowers(struct drawing *d)
 		ctask_line_words(&d->line, d->line.utf8 ? ", …" : ", ...");
 }
 
-/* What one has to know before anything else. */
-static void draw_verdict(struct drawing *d)
+/* How many ended how: what somebody should look after comes first. */
+static void add_outcomes(struct drawing *d)
 {
 	static const struct {
 		enum ctask_outcome outcome;
 		const char *words;
 		enum ctask_style style;
 	} parts[] = {
-		{ CTASK_OUTCOME_RETURNED, "returned instead", CTASK_STYLE_NOTE },
-		{ CTASK_OUTCOME_RAISED, "raised instead", CTASK_STYLE_NOTE },
+		{ CTASK_OUTCOME_SWALLOWED, "swallowed", CTASK_STYLE_ALARM },
 		{ CTASK_OUTCOME_PENDING, "still stopping", CTASK_STYLE_NOTE },
-		{ CTASK_OUTCOME_UNKNOWN, "unknown", CTASK_STYLE_PLAIN },
+		{ CTASK_OUTCOME_RAISED, "raised something else instead", CTASK_STYLE_NOTE },
+		{ CTASK_OUTCOME_RETURNED, "returned a value instead", CTASK_STYLE_NOTE },
+		{ CTASK_OUTCOME_UNKNOWN, "ended nobody knows how", CTASK_STYLE_PLAIN },
 	};
+	const uint32_t *counts = d->stories->outcome_counts;
+	uint32_t good = counts[CTASK_OUTCOME_CANCELLED] + counts[CTASK_OUTCOME_ABSORBED];
+	const char *before = ": ";
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (!counts[parts[i].outcome])
+			continue;
+		ctask_line_words(&d->line, before);
+		ctask_line_style(&d->line, parts[i].style);
+		ctask_line_format(&d->line, "%u %s", counts[parts[i].outcome], parts[i].words);
+		if (parts[i].outcome == CTASK_OUTCOME_SWALLOWED)
+			add_swallowers(d);
+		ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
+		before = ", ";
+	}
+	if (good == d->stories->record_count)
+		ctask_line_words(&d->line,
+				 good == 1 ? ": it ended as asked" : ": all ended as asked");
+	else if (good)
+		ctask_line_format(&d->line, "%s%u ended as asked", before, good);
+}
+
+/* What one has to know before anything else. */
+static void draw_verdict(struct drawing *d)
+{
 	const struct ctask_stories *s = d->stories;
-	const uint32_t *counts = s->outcome_counts;
 	struct ctask_line *line = &d->line;
 
 	begin(d);
@@ -368,29 +393,14 @@ static void draw_verdict(struct drawing *d)
 		add_count(line, s->record_count, "request to stop", "requests to stop");
 		ctask_line_words(line, ", from ");
 		add_count(line, s->happened, "event", "events");
-		ctask_line_format(line, ": %u ended as asked",
-				  counts[CTASK_OUTCOME_CANCELLED] + counts[CTASK_OUTCOME_ABSORBED]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		if (!counts[parts[i].outcome])
-			continue;
-		ctask_line_words(line, ", ");
-		ctask_line_style(line, parts[i].style);
-		ctask_line_format(line, "%u %s", counts[parts[i].outcome], parts[i].words);
-		ctask_line_style(line, CTASK_STYLE_PLAIN);
-	}
-	if (counts[CTASK_OUTCOME_SWALLOWED]) {
-		ctask_line_words(line, ", ");
-		ctask_line_style(line, CTASK_STYLE_ALARM);
-		ctask_line_format(line, "%u swallowed", counts[CTASK_OUTCOME_SWALLOWED]);
-		add_swallowers(d);
-		ctask_line_style(line, CTASK_STYLE_PLAIN);
+		add_outcomes(d);
 	}
 	if (d->history->dropped) {
 		dot(line);
 		ctask_line_style(line, CTASK_STYLE_NOTE);
 		ctask_line_number(line, d->history->dropped);
-		ctask_line_words(line, " older ones are no longer kept");
+		ctask_line_words(line, d->history->dropped == 1 ? " older one is no longer kept"
+								: " older ones are no longer kept");
 		ctask_line_style(line, CTASK_STYLE_PLAIN);
 	}
 	put(d);

@@ -396,11 +396,6 @@ static const struct {
 				    CTASK_STYLE_DIM },
 };
 
-bool ctask_reason_is_alarm(enum ctask_outcome outcome)
-{
-	return outcome == CTASK_OUTCOME_SWALLOWED;
-}
-
 /* How long ago it ended, or how long it has been going on. */
 static double time_of(const struct ctask_history *history, const struct ctask_cancellation *c)
 {

@@ -14,8 +14,6 @@ void ctask_reason_put(struct ctask_line *line, const struct ctask_history *histo
 /** How it ended for @p alike, which are items with one outcome: "cancelled after 2 to 5 ms". */
 void ctask_reason_outcome(struct ctask_line *line, const struct ctask_history *history,
 			  struct ctask_alike alike);
-/** True for an outcome that somebody has to look after. */
-bool ctask_reason_is_alarm(enum ctask_outcome outcome);
 /** "2.1 ms", "300 ms", "1.2 s", "3 min 5 s" */
 void ctask_reason_time(struct ctask_line *line, double low, double high);
 /** "14:03:07.221", with the date when it is not that of @p now_us. */
