@@ -41,14 +41,18 @@ struct brief {
 
 static struct brief brief_of(double seconds)
 {
+	static const char ms[] = " ms"; /* one place: units are told apart by it */
 	struct brief b = { .unit = " s" };
 
-	if (seconds < 0.00995) {
+	if (seconds < 0.00005) {
+		strcpy(b.number, "<0.1");
+		b.unit = ms;
+	} else if (seconds < 0.00995) {
 		snprintf(b.number, sizeof(b.number), "%.1f", seconds * 1e3);
-		b.unit = " ms";
+		b.unit = ms;
 	} else if (seconds < 0.9995) {
 		snprintf(b.number, sizeof(b.number), "%.0f", seconds * 1e3);
-		b.unit = " ms";
+		b.unit = ms;
 	} else if (seconds < 9.95) {
 		snprintf(b.number, sizeof(b.number), "%.1f", seconds);
 	} else if (seconds < 119.5) {

@@ -384,7 +384,7 @@ static const struct {
 	{ CTASK_OUTCOME_PENDING, NAN, "still stopping after 60 s" },
 	{ CTASK_OUTCOME_CANCELLED, 0.3, "cancelled after 300 ms" },
 	{ CTASK_OUTCOME_CANCELLED, NAN, "cancelled" },
-	{ CTASK_OUTCOME_ABSORBED, 0.00004, "taken back after 0.0 ms, as designed" },
+	{ CTASK_OUTCOME_ABSORBED, 0.00004, "taken back after <0.1 ms, as designed" },
 	{ CTASK_OUTCOME_RETURNED, 5.04, "returned a value instead, after 5.0 s" },
 	{ CTASK_OUTCOME_RAISED, 65, "raised something else instead, after 65 s" },
 	{ CTASK_OUTCOME_SWALLOWED, 0.001, "swallowed it, still running after 60 s" },
@@ -417,7 +417,8 @@ static const struct {
 	double low, high;
 	const char *words;
 } times[] = {
-	{ 0, 0, "0.0 ms" },
+	{ 0, 0, "<0.1 ms" },
+	{ 0, 0.0002, "<0.1 to 0.2 ms" },
 	{ 0.0021, 0.0021, "2.1 ms" },
 	{ 0.0021, 0.00213, "2.1 ms" },
 	{ 0.0021, 0.3, "2.1 to 300 ms" },
