@@ -19,16 +19,19 @@
 #include "agent/text.h"
 
 enum {
-	TEXT_MAX = 2048,   /* bytes of a name or message that are kept */
-	ROLES_MAX = 12,	   /* frames of libraries between a cancel() and who asked */
-	ENTERED = 1 << 14, /* constructs whose time of entering is kept; a power of two */
-	RUNNER_FRAMES = 6, /* frames of a runner round the one that stops what is left */
+	TEXT_MAX = 2048,      /* bytes of a text that is made, or made over */
+	NAME_MAX_BYTES = 256, /* of a function or thread */
+	ROLES_MAX = 12,	      /* frames of libraries between a cancel() and who asked */
+	ENTERED = 1 << 14,    /* constructs whose time of entering is kept; a power of two */
+	RUNNER_FRAMES = 6,    /* frames of a runner round the one that stops what is left */
 	FRAME_OBJECT_FRAME = 24,
 	TRACEBACK_FRAME = 24, /* PyTracebackObject.tb_frame */
 };
 
 /* A clock that the loop does not share with us shows in deadlines that lie this far off, seconds. */
 #define CLOCK_FAR 86400.0
+/* Less than this lies between a deadline of now and the entering of its block, seconds. */
+#define CLOCK_TICK 0.001
 
 static __thread struct ctask_call *innermost __attribute__((tls_model("initial-exec")));
 
@@ -93,8 +96,12 @@ struct asking {
 	struct py_object *task, *loop; /* that run in this thread */
 	double now;
 	bool of_block; /* the construct is a block that the target itself is inside of */
-	char target_name[TEXT_MAX], requester_name[TEXT_MAX], failed_name[TEXT_MAX];
-	char exception_message[TEXT_MAX], message[TEXT_MAX];
+	struct ctask_text_bytes target_name, requester_name, failed_name, message;
+	char exception_message[TEXT_MAX];
+	char callback_name[NAME_MAX_BYTES];
+	/* For texts that are not kept as they are: rare, and cut sooner. */
+	char target_copy[TEXT_MAX], requester_copy[TEXT_MAX], failed_copy[TEXT_MAX];
+	char message_copy[TEXT_MAX];
 };
 
 static const struct ctask_code_facts *facts_at(const struct asking *a, int i)
@@ -105,6 +112,11 @@ static const struct ctask_code_facts *facts_at(const struct asking *a, int i)
 static bool is_boundary(const struct ctask_code_facts *facts)
 {
 	return facts->row && facts->row->role == CTASK_ROLE_BOUNDARY;
+}
+
+static struct ctask_text_bytes plain_text(const char *text)
+{
+	return (struct ctask_text_bytes){ text, strlen(text), false };
 }
 
 static void take_exception(struct asking *a, struct py_object *exception, struct py_object *task)
@@ -119,7 +131,7 @@ static void take_exception(struct asking *a, struct py_object *exception, struct
 	ctask_text_exception(exception, a->exception_message, sizeof(a->exception_message));
 	if (task) {
 		a->record.failed_task = (uint64_t)(uintptr_t)task;
-		ctask_task_name(task, a->failed_name, sizeof(a->failed_name));
+		a->failed_name = ctask_task_name(task, a->failed_copy, sizeof(a->failed_copy));
 	}
 }
 
@@ -213,18 +225,20 @@ static void take_callback(struct asking *a, int end)
 		struct py_object *callback = handle ? ctask_python_attr(handle, "_callback") : NULL;
 
 		if (callback) {
-			name_of_callable(callback, a->requester_name, sizeof(a->requester_name));
+			name_of_callable(callback, a->callback_name, sizeof(a->callback_name));
 			ctask_py.Py_DecRef(callback);
 		}
 	}
-	if (!a->requester_name[0])
-		memcpy(a->requester_name, "Task.cancel", sizeof("Task.cancel"));
+	if (!a->callback_name[0])
+		memcpy(a->callback_name, "Task.cancel", sizeof("Task.cancel"));
+	a->requester_name = plain_text(a->callback_name);
 }
 
 static void take_thread(struct asking *a)
 {
 	a->record.requester_kind = CTASK_REQUESTER_THREAD;
-	ctask_loops_thread_name(a->requester_name, sizeof(a->requester_name));
+	ctask_loops_thread_name(a->callback_name, sizeof(a->callback_name));
+	a->requester_name = plain_text(a->callback_name);
 }
 
 static void take_requester(struct asking *a)
@@ -242,7 +256,8 @@ static void take_requester(struct asking *a)
 	} else if (a->task) {
 		a->record.requester_kind = CTASK_REQUESTER_TASK;
 		a->record.requester = (uint64_t)(uintptr_t)a->task;
-		ctask_task_name(a->task, a->requester_name, sizeof(a->requester_name));
+		a->requester_name =
+			ctask_task_name(a->task, a->requester_copy, sizeof(a->requester_copy));
 		a->record.requester_coroutine = ctask_stack_coroutine(coro);
 	} else if (a->loop) {
 		take_callback(a, end);
@@ -286,7 +301,7 @@ static void take_times(struct asking *a, int i)
 	if (facts->row->delay || facts->row->when)
 		since = entered_at((void *)(uintptr_t)a->record.scope); /* NOLINT */
 	if (isnan(delay) && !isnan(when) && !isnan(since) && fabs(when - since) < CLOCK_FAR)
-		delay = when > since ? when - since : 0;
+		delay = fabs(when - since) < CLOCK_TICK ? 0 : when - since;
 	if (isnan(since) && !isnan(delay) && !isnan(when) && fabs(a->now - when) < CLOCK_FAR)
 		since = when - delay;
 	if (!isnan(delay) && delay <= 0 && isnan(since))
@@ -400,6 +415,16 @@ static struct py_object *failure_through(struct asking *a, int i, bool *ret_runs
 	return ours;
 }
 
+/* What frame @p i is of. */
+static void take_construct(struct asking *a, int i)
+{
+	const struct ctask_code_facts *facts = facts_at(a, i);
+
+	if (facts->row->through)
+		take_scope(a, facts->row->through, value_in(a, i, &facts->scope));
+	take_times(a, i);
+}
+
 static void decide_runner(struct asking *a, int i)
 {
 	const struct ctask_origin_row *row = facts_at(a, i)->row;
@@ -407,9 +432,11 @@ static void decide_runner(struct asking *a, int i)
 	struct py_object *failure = failure_through(a, i, &runs_target);
 
 	a->record.origin = (uint8_t)row->origin;
+	take_construct(a, i);
 	if (py_isinstance(failure, ctask_py.keyboard_interrupt) && runs_target)
 		a->record.origin = CTASK_ORIGIN_INTERRUPT;
-	take_exception(a, failure, NULL);
+	if (!ctask_is_cancelled_error(failure)) /* which is no failure */
+		take_exception(a, failure, NULL);
 }
 
 /* Frame @p i decides; but for an owner that was cancelled, if its row allows for that. */
@@ -421,16 +448,20 @@ static void decide(struct asking *a, int i, bool passed)
 	bool group_exit = facts->is_group_exit;
 
 	a->record.origin = (uint8_t)facts->row->origin;
-	take_times(a, i);
 	if (facts->row->role == CTASK_ROLE_DECIDES_OR_OWNER) {
 		bool owner_cancelled =
 			ctask_is_cancelled_error(exception) ||
 			ctask_is_cancelled_error(ctask_gen_exception(a->stack.seen[i].gen)) ||
 			/* It only renews the request of its owner, whom it asked to stop itself meanwhile. */
 			(group_exit && !passed && a->task == a->target);
+		/* Its CancelledError may be one of a task that it waited for: then it has failed of that. */
+		bool was_asked = a->task && (ctask_task_is_cancelling(a->task) ||
+					     ctask_requests_newest(a->task));
 
-		if (owner_cancelled) {
+		if (owner_cancelled && was_asked) {
 			a->record.origin = CTASK_ORIGIN_OWNER_CANCELLED;
+			if (a->record.through == CTASK_THROUGH_NONE)
+				take_construct(a, i);
 			if (group_exit && a->task == a->target)
 				a->record.cause = ctask_requests_newest(a->target);
 			return;
@@ -438,6 +469,7 @@ static void decide(struct asking *a, int i, bool passed)
 		if (!failed)
 			failed = a->task;
 	}
+	take_construct(a, i);
 	if (exception)
 		take_exception(a, exception, failed);
 }
@@ -486,12 +518,10 @@ static void classify(struct asking *a)
 		}
 		if (row->role == CTASK_ROLE_BOUNDARY)
 			break;
-		if (row->through)
-			take_scope(a, row->through, value_in(a, i, &facts->scope));
 		if (row->role == CTASK_ROLE_PASSES) {
 			if (row->origin != CTASK_ORIGIN_UNKNOWN)
 				otherwise = row->origin;
-			take_times(a, i);
+			take_construct(a, i);
 			passed = true;
 			continue;
 		}
@@ -535,21 +565,28 @@ root:
 
 /* --- from what is known to a record --- */
 
+static uint64_t put_text(const struct ctask_text_bytes *text)
+{
+	return ctask_side_once(text->bytes, text->len, text->cut ? "\xe2\x80\xa6" : "");
+}
+
 static void put_texts(struct asking *a, const uint32_t *target_stack, int target_count)
 {
 	struct ctask_record *r = &a->record;
 
-	r->target_name = ctask_side_once(a->target_name, strlen(a->target_name));
-	if (a->requester_name[0])
-		r->requester_name = ctask_side_once(a->requester_name, strlen(a->requester_name));
+	r->target_name = put_text(&a->target_name);
+	if (a->requester_name.len)
+		r->requester_name = put_text(&a->requester_name);
 	if (r->failed_task)
-		r->failed_task_name = ctask_side_once(a->failed_name, strlen(a->failed_name));
-	if (r->exception_type)
-		r->exception_message =
-			ctask_side_once(a->exception_message, strlen(a->exception_message));
+		r->failed_task_name = put_text(&a->failed_name);
+	if (r->exception_type) {
+		struct ctask_text_bytes message = plain_text(a->exception_message);
+
+		r->exception_message = put_text(&message);
+	}
 	r->target_stack =
-		ctask_side_once(target_stack, (size_t)target_count * sizeof(*target_stack));
-	r->stack = ctask_side_once(a->stack.places, (size_t)a->stack.count * sizeof(uint32_t));
+		ctask_side_once(target_stack, (size_t)target_count * sizeof(*target_stack), "");
+	r->stack = ctask_side_once(a->stack.places, (size_t)a->stack.count * sizeof(uint32_t), "");
 }
 
 static uint64_t put(struct asking *a, struct py_object *message)
@@ -568,7 +605,7 @@ static uint64_t put(struct asking *a, struct py_object *message)
 	r->target_stack_cut = (uint16_t)a->chain.cut;
 	r->stack_cut = (uint16_t)a->stack.cut;
 	if (message)
-		ctask_text_copy(message, a->message, sizeof(a->message));
+		a->message = ctask_text_borrow(message, a->message_copy, sizeof(a->message_copy));
 
 	ctask_lock();
 	r->id = ctask_writer.header->last_id + 1;
@@ -576,7 +613,7 @@ static uint64_t put(struct asking *a, struct py_object *message)
 		r->root = r->id;
 	put_texts(a, target_stack, target_count);
 	if (message && py_isinstance(message, ctask_py.PyUnicode_Type))
-		r->message = ctask_side_once(a->message, strlen(a->message));
+		r->message = put_text(&a->message);
 	slot = ctask_record_at(r->id > ctask_writer.header->record_room
 				       ? r->id - ctask_writer.header->record_room
 				       : 0);
@@ -604,12 +641,12 @@ static uint64_t record_call(const struct ctask_call *call, struct py_object *mes
 	a.task = a.loop = NULL;
 	a.of_block = false;
 	a.now = ctask_monotonic();
-	a.target_name[0] = a.requester_name[0] = a.failed_name[0] = '\0';
-	a.exception_message[0] = a.message[0] = '\0';
+	a.requester_name = (struct ctask_text_bytes){ 0 };
+	a.exception_message[0] = a.callback_name[0] = '\0';
 
 	while (outer && !outer->id)
 		outer = outer->outer;
-	ctask_task_name(a.target, a.target_name, sizeof(a.target_name));
+	a.target_name = ctask_task_name(a.target, a.target_copy, sizeof(a.target_copy));
 	ctask_stack_of_thread(&a.stack);
 	ctask_stack_of_task(&a.chain, a.target);
 	if (outer) {

@@ -20,7 +20,7 @@ enum {
 		32, /* places get 1/32 of the budget, words 1/16, side 1/4, records the rest */
 	WORD_BYTES_SHARE = 16,
 	SIDE_BYTES_SHARE = 4,
-	SIDE_ENTRY_MAX = 4096,
+	SIDE_ENTRY_MAX = 1 << 14,
 	FIRST_DESCRIPTOR = 900, /* out of the way of programs that count on low numbers */
 	MICRO = 1000000,
 };
@@ -180,12 +180,13 @@ void ctask_history_forget(void)
 
 /* --- texts and places --- */
 
-uint64_t ctask_side_put(const void *bytes, size_t len)
+uint64_t ctask_side_put(const void *bytes, size_t len, const char *end)
 {
 	struct ctask_history_header *h = ctask_writer.header;
 	uint64_t at = h->side_head, room = h->side_bytes;
-	uint64_t need = (CTASK_SIDE_LENGTH_BYTES + len + SIDE_ALIGN - 1) / SIDE_ALIGN * SIDE_ALIGN;
-	uint32_t length = (uint32_t)len;
+	uint32_t length = (uint32_t)(len + strlen(end));
+	uint64_t need =
+		(CTASK_SIDE_LENGTH_BYTES + length + SIDE_ALIGN - 1) / SIDE_ALIGN * SIDE_ALIGN;
 
 	if (len > SIDE_ENTRY_MAX)
 		return 0;
@@ -195,6 +196,7 @@ uint64_t ctask_side_put(const void *bytes, size_t len)
 	__atomic_store_n(&h->side_head, at + need, __ATOMIC_SEQ_CST);
 	memcpy(ctask_writer.side + at % room, &length, sizeof(length));
 	memcpy(ctask_writer.side + at % room + CTASK_SIDE_LENGTH_BYTES, bytes, len);
+	memcpy(ctask_writer.side + at % room + CTASK_SIDE_LENGTH_BYTES + len, end, length - len);
 	return at;
 }
 
@@ -206,13 +208,15 @@ bool ctask_side_lasts(uint64_t offset)
 	return offset && offset < h->side_head && h->side_head - offset <= h->side_bytes / 2;
 }
 
-bool ctask_side_is(uint64_t offset, const void *bytes, size_t len)
+bool ctask_side_is(uint64_t offset, const void *bytes, size_t len, const char *end)
 {
 	const char *entry = ctask_writer.side + offset % ctask_writer.header->side_bytes;
 	uint32_t length;
 
 	memcpy(&length, entry, sizeof(length));
-	return length == len && !memcmp(entry + CTASK_SIDE_LENGTH_BYTES, bytes, len);
+	entry += CTASK_SIDE_LENGTH_BYTES;
+	return length == len + strlen(end) && !memcmp(entry, bytes, len) &&
+	       !memcmp(entry + len, end, length - len);
 }
 
 uint32_t ctask_word_put(const char *text, size_t len)

@@ -36,12 +36,12 @@ int ctask_history_make(size_t bytes, const char *python_version);
 /** In a forked child: let go of the parent's. */
 void ctask_history_forget(void);
 
-/** Keep @p len bytes in the side ring and return their offset; 0 when they are too long. */
-uint64_t ctask_side_put(const void *bytes, size_t len);
+/** Keep @p len bytes, and the text @p end, in the side ring; returns their offset, 0 when they are too long. */
+uint64_t ctask_side_put(const void *bytes, size_t len, const char *end);
 /** False when what was put at @p offset is overwritten, or soon will be. */
 bool ctask_side_lasts(uint64_t offset);
 /** True when the entry at @p offset, which lasts, is these bytes. */
-bool ctask_side_is(uint64_t offset, const void *bytes, size_t len);
+bool ctask_side_is(uint64_t offset, const void *bytes, size_t len, const char *end);
 
 /** Keep a text for good and return where; 0 (the empty text) when there is no room. */
 uint32_t ctask_word_put(const char *text, size_t len);

@@ -39,6 +39,8 @@ static bool look_up(void)
 	ctask_py.base_exception = type ? *type : NULL;
 	type = dlsym(RTLD_DEFAULT, "PyExc_KeyboardInterrupt");
 	ctask_py.keyboard_interrupt = type ? *type : NULL;
+	type = dlsym(RTLD_DEFAULT, "PyExc_BaseExceptionGroup");
+	ctask_py.exception_group = type ? *type : NULL;
 	*(void **)&ctask_py.interpreter_now = dlsym(RTLD_DEFAULT, "PyInterpreterState_Get");
 	if (!ctask_py.interpreter_now)
 		*(void **)&ctask_py.interpreter_now =

@@ -152,6 +152,7 @@ struct ctask_python {
 	struct py_object *none;		/* Py_None */
 	struct py_type *base_exception; /* PyExc_BaseException */
 	struct py_type *keyboard_interrupt;
+	struct py_type *exception_group; /**< PyExc_BaseExceptionGroup; NULL before 3.11 */
 	/** PyInterpreterState_Get; in 3.8 it has an underscore. */
 	void *(*interpreter_now)(void);
 	void *interpreter; /**< the one that asyncio was met in: its types are those that are known */

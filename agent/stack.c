@@ -121,7 +121,7 @@ uint32_t ctask_stack_user_place(void)
 	return 0;
 }
 
-uint64_t ctask_side_once(const void *bytes, size_t len)
+uint64_t ctask_side_once(const void *bytes, size_t len, const char *end)
 {
 	static struct {
 		uint64_t hash, offset;
@@ -139,9 +139,9 @@ uint64_t ctask_side_once(const void *bytes, size_t len)
 	hash ^= hash >> 32;
 	slot = (uint32_t)hash % SIDE_SEEN;
 	if (seen[slot].offset && seen[slot].hash == hash && ctask_side_lasts(seen[slot].offset) &&
-	    ctask_side_is(seen[slot].offset, bytes, len))
+	    ctask_side_is(seen[slot].offset, bytes, len, end))
 		return seen[slot].offset;
 	seen[slot].hash = hash;
-	seen[slot].offset = ctask_side_put(bytes, len);
+	seen[slot].offset = ctask_side_put(bytes, len, end);
 	return seen[slot].offset;
 }

@@ -34,7 +34,10 @@ bool ctask_frame_is(const struct py_object *object, const char *frame);
 /** The innermost place of this thread that is not the runtime's own; 0 when there is none. */
 uint32_t ctask_stack_user_place(void);
 
-/** Keep bytes in the side ring, once while they are new. The caller holds the lock. */
-uint64_t ctask_side_once(const void *bytes, size_t len);
+/**
+ * Keep bytes, and @p end behind them, in the side ring, once while they are new. The caller
+ * holds the lock.
+ */
+uint64_t ctask_side_once(const void *bytes, size_t len, const char *end);
 
 #endif

@@ -14,7 +14,7 @@ enum {
 };
 
 static struct py_type *cancelled_error, *future_type;
-static struct py_object *get_running_loop, *current_tasks;
+static struct py_object *get_running_loop, *current_tasks, *python_tasks;
 
 int ctask_tasks_meet(void)
 {
@@ -25,6 +25,7 @@ int ctask_tasks_meet(void)
 	future_type = (struct py_type *)ctask_python_module_item("_asyncio", "Future");
 	get_running_loop = ctask_python_module_item("_asyncio", "_get_running_loop");
 	current_tasks = ctask_python_module_item("_asyncio", "_current_tasks");
+	python_tasks = ctask_python_module_item("asyncio.tasks", "_current_tasks");
 	task_type = (struct py_type *)ctask_python_module_item("_asyncio", "Task");
 	if (!cancelled_error || !future_type || !task_type || !get_running_loop)
 		return -EAGAIN;
@@ -102,12 +103,30 @@ struct py_object *ctask_task_loop(struct py_object *task)
 				     : lend(task, "_loop");
 }
 
-size_t ctask_task_name(struct py_object *task, char *to, size_t room)
+struct ctask_text_bytes ctask_task_name(struct py_object *task, char *copy, size_t room)
 {
 	struct py_object *name = ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_name)
 						       : lend(task, "_name");
 
-	return ctask_text_task_name(name, to, room);
+	if (py_is(name, ctask_py.PyLong_Type)) /* 3.12 on: the number in "Task-7" */
+		return (struct ctask_text_bytes){ copy, ctask_text_task_name(name, copy, room),
+						  false };
+	return ctask_text_borrow(name, copy, room);
+}
+
+bool ctask_task_is_cancelling(struct py_object *task)
+{
+	uint32_t at = ctask_py.layout.task_num_cancels_requested;
+	struct py_object *count;
+	int32_t asked = 0;
+
+	if (!ctask_task_is_c(task)) {
+		count = lend(task, "_num_cancels_requested");
+		return py_is(count, ctask_py.PyLong_Type) && ctask_py.PyLong_AsLongLong(count) > 0;
+	}
+	if (at != CTASK_NO_FIELD)
+		memcpy(&asked, (const char *)task + at, sizeof(asked));
+	return asked > 0;
 }
 
 static bool is_done(struct py_object *future)
@@ -153,6 +172,11 @@ struct py_object *ctask_task_now(struct py_object **ret_loop)
 	*ret_loop = loop;
 	if (l->tstate_asyncio_running_task != CTASK_NO_FIELD) {
 		task = py_pointer(ctask_py.PyThreadState_Get(), l->tstate_asyncio_running_task);
+		if (!task && python_tasks) { /* those written in Python are noted apart */
+			task = ctask_py.PyDict_GetItemWithError(python_tasks, loop);
+			if (!task)
+				ctask_py.PyErr_Clear();
+		}
 	} else {
 		task = ctask_py.PyDict_GetItemWithError(current_tasks, loop);
 		if (!task)

@@ -6,6 +6,7 @@
 
 #include "agent/frames.h"
 #include "agent/python.h"
+#include "agent/text.h"
 
 /* All need the GIL. References are borrowed unless it says otherwise. */
 
@@ -25,8 +26,10 @@ bool ctask_task_is_c(const struct py_object *task);
 enum ctask_ending ctask_task_ending(struct py_object *task);
 /** Its coroutine, or NULL. */
 struct py_object *ctask_task_coro(struct py_object *task);
-/** Copy its name. Returns the length. */
-size_t ctask_task_name(struct py_object *task, char *to, size_t room);
+/** Its name; @p copy as in ctask_text_borrow(). */
+struct ctask_text_bytes ctask_task_name(struct py_object *task, char *copy, size_t room);
+/** True when it was asked to stop and that was not taken back, by its own count (3.11 on); else unknown: false. */
+bool ctask_task_is_cancelling(struct py_object *task);
 /** True when a request was made that its coroutine has not seen yet. */
 bool ctask_task_undelivered(struct py_object *task);
 

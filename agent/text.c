@@ -56,6 +56,32 @@ size_t ctask_text_copy(struct py_object *text, char *to, size_t room)
 	return used;
 }
 
+struct ctask_text_bytes ctask_text_borrow(struct py_object *text, char *copy, size_t room)
+{
+	struct ctask_text_bytes ret = { .bytes = copy };
+	int64_t len;
+
+	if (!py_isinstance(text, ctask_py.PyUnicode_Type))
+		return ret;
+	ret.bytes = ctask_py.PyUnicode_AsUTF8AndSize(text, &len);
+	if (!ret.bytes)
+		ctask_py.PyErr_Clear();
+	if (!ret.bytes || memchr(ret.bytes, 0, (size_t)len)) {
+		ret.bytes = copy;
+		ret.len = ctask_text_copy(text, copy, room);
+		ret.cut = ret.len + 8 > room; /* nearly full: it may have been longer */
+		return ret;
+	}
+	ret.len = (size_t)len;
+	if (ret.len <= CTASK_TEXT_MAX)
+		return ret;
+	ret.cut = true;
+	ret.len = CTASK_TEXT_MAX;
+	while (ret.len && ((unsigned char)ret.bytes[ret.len] & 0xc0) == 0x80)
+		ret.len--; /* not in the middle of a character */
+	return ret;
+}
+
 size_t ctask_text_task_name(struct py_object *name, char *to, size_t room)
 {
 	int len;
@@ -107,6 +133,9 @@ size_t ctask_text_exception(struct py_object *exception, char *to, size_t room)
 	to[0] = '\0';
 	for (int64_t i = 0; i < count; i++)
 		plain &= is_plain(ctask_py.PyTuple_GetItem(args, i));
+	if (py_isinstance(exception,
+			  ctask_py.exception_group)) /* its str() does not look at its exceptions */
+		plain = true;
 	if (plain && has_built_in_str(exception->type))
 		len = text_of_plain(exception, to, room);
 	else if (count)

@@ -6,6 +6,22 @@
 
 #include "agent/python.h"
 
+/** The most that is kept of a text, bytes. */
+enum { CTASK_TEXT_MAX = 1 << 14 };
+
+/** A text as bytes: of the str itself where they can be, else a copy. Good while the str lives. */
+struct ctask_text_bytes {
+	const char *bytes; /**< not NUL-terminated */
+	size_t len;	   /**< 0 for what is no str */
+	bool cut;	   /**< there was more */
+};
+
+/**
+ * The str @p text in the form of model/text.h, at most CTASK_TEXT_MAX bytes. @p copy has
+ * @p room bytes for texts that need another form (U+0000, lone surrogates).
+ */
+struct ctask_text_bytes ctask_text_borrow(struct py_object *text, char *copy, size_t room);
+
 /**
  * Copy the str @p text in the form of model/text.h (U+0000 as C0 80, lone
  * surrogates as three bytes) and a final NUL, cut at a character where it does not fit.

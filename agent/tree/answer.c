@@ -123,6 +123,10 @@ static int answer_tree(struct ctask_answer *answer, FILE *out, struct ctask_erro
 	struct ctask_snapshot *snap = NULL;
 	int ret;
 
+	if (access("/proc/self/maps", R_OK))
+		return ctask_fail(err, ENOTSUP,
+				  "there is no /proc where the process lives, from which it could "
+				  "tell what it is: ask for cancels");
 	may_hold = answer->may_hold;
 	ret = ctask_capture_process(getpid(), &options, &snap, err);
 	if (!ret) {
