@@ -34,7 +34,8 @@ struct target {
 	uid_t uid;	    /* effective, as we see it */
 	uint32_t inner_uid; /* and as it sees itself */
 	bool other_users;   /* its user namespace is not ours */
-	char name[CTASK_SOCKET_NAME_BYTES];
+	/* Its socket's; and where it has no /proc, and so does not know when it started. */
+	char names[2][CTASK_SOCKET_NAME_BYTES];
 	int64_t until_ns;
 	/* What came in our way. */
 	bool forbidden; /* its socket is not for us */
@@ -107,7 +108,8 @@ static int identify(pid_t pid, const struct ctask_agent_options *options, struct
 	ret->uid = ids.euid;
 	ret->inner_uid = inner_uid(pid, ids.euid);
 	ret->other_users = !shares_users(pid);
-	ctask_socket_name(ret->nspid, ret->start_ticks, ret->name);
+	ctask_socket_name(ret->nspid, ret->start_ticks, ret->names[0]);
+	ctask_socket_name(ret->nspid, 0, ret->names[1]);
 	if (geteuid() != 0 && geteuid() != ret->uid)
 		return ctask_fail(
 			err, EPERM,
@@ -136,7 +138,7 @@ static int open_socket_in(const struct target *target, int root, const char *pat
 	const char *last = strrchr(path, '/');
 	auto_fd above = -1, dir = -1;
 	struct stat st;
-	int fd;
+	int fd = -1;
 
 	snprintf(parent, sizeof(parent), "%.*s", last > path ? (int)(last - path) : 1, path);
 	above = open_below(root, parent, O_DIRECTORY, RESOLVE_IN_ROOT);
@@ -147,7 +149,8 @@ static int open_socket_in(const struct target *target, int root, const char *pat
 		return -errno;
 	if (st.st_mode & (S_IWGRP | S_IWOTH) || (st.st_uid != target->uid && st.st_uid != 0))
 		return -EPERM;
-	fd = open_below(dir, target->name, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	for (size_t i = 0; fd < 0 && i < ARRAY_SIZE(target->names); i++)
+		fd = open_below(dir, target->names[i], 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -203,14 +206,14 @@ static bool is_thread_of_agent(pid_t pid, const char *tid)
 /* Among the files that are open in @p dir (a /proc/…/fd), one that is called like our socket. */
 static int connect_by_files(struct target *target, DIR *dir, int *ret_fd)
 {
-	char suffix[CTASK_SOCKET_NAME_BYTES + 2], link[CTASK_PLACE_BYTES];
+	char link[CTASK_PLACE_BYTES];
 	static const char deleted[] = " (deleted)";
 	struct dirent *entry;
 
-	snprintf(suffix, sizeof(suffix), "/%s", target->name);
 	while ((entry = readdir(dir))) {
 		ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
 		auto_fd file = -1;
+		const char *name;
 		size_t end;
 
 		if (len <= 0)
@@ -218,8 +221,10 @@ static int connect_by_files(struct target *target, DIR *dir, int *ret_fd)
 		link[len] = '\0';
 		end = (size_t)len;
 		if (end > sizeof(deleted) && !strcmp(link + end - (sizeof(deleted) - 1), deleted))
-			link[end -= sizeof(deleted) - 1] = '\0';
-		if (end < strlen(suffix) || strcmp(link + end - strlen(suffix), suffix))
+			link[end - (sizeof(deleted) - 1)] = '\0';
+		name = strrchr(link, '/');
+		if (!name ||
+		    (strcmp(name + 1, target->names[0]) && strcmp(name + 1, target->names[1])))
 			continue;
 		file = openat(dirfd(dir), entry->d_name, O_PATH | O_CLOEXEC);
 		if (file >= 0 && !connect_to(target, file, ret_fd))
