@@ -18,7 +18,7 @@ _ctaskctl() {
 	fi
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		ls | ps | pstree | help)
+		cancels | ls | ps | pstree | help)
 			command=$word
 			break
 			;;
@@ -41,25 +41,32 @@ _ctaskctl() {
 		mapfile -t COMPREPLY < <(compgen -W "csv json text" -- "$cur")
 		return
 		;;
-	pstree:--format)
+	cancels:--format | pstree:--format)
 		mapfile -t COMPREPLY < <(compgen -W "json text" -- "$cur")
 		return
 		;;
-	*:--task | *:--thread | *:--max-pause)
+	*:--origin)
+		mapfile -t COMPREPLY < <(compgen -W "timeout sibling_failed owner_failed owner_cancelled shutdown interrupt explicit unknown" -- "$cur")
+		return
+		;;
+	*:--task | *:--thread | *:--max-pause | *:--since | *:--last | *:-n | *:--duration)
 		return
 		;;
 	:*)
-		mapfile -t COMPREPLY < <(compgen -W "help ls ps pstree --help --usage --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "cancels help ls ps pstree --help --usage --version" -- "$cur")
 		return
 		;;
 	help:*)
-		mapfile -t COMPREPLY < <(compgen -W "ls ps pstree" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "cancels ls ps pstree" -- "$cur")
 		return
 		;;
 	esac
 
 	if [[ $cur == -* ]]; then
 		case $command in
+		cancels)
+			mapfile -t COMPREPLY < <(compgen -W "--all --no-fold --ids --follow --duration= --since= --task= --origin= --last= --format= --json $display" -- "$cur")
+			;;
 		ls) mapfile -t COMPREPLY < <(compgen -W "--json $display" -- "$cur") ;;
 		ps) mapfile -t COMPREPLY < <(compgen -W "$look $display" -- "$cur") ;;
 		pstree)

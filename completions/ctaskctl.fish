@@ -4,17 +4,20 @@ function __ctaskctl_pids
     ctaskctl ls -l --color=never 2>/dev/null | string match -rg '^ *(\d+ .*)$' | string replace -r '^(\d+) +' '$1\t'
 end
 
-set -l commands help ls ps pstree
+set -l commands cancels help ls ps pstree
 set -l looks '__fish_seen_subcommand_from ps pstree'
-set -l any '__fish_seen_subcommand_from ls ps pstree'
+set -l any '__fish_seen_subcommand_from cancels ls ps pstree'
+set -l asked '__fish_seen_subcommand_from cancels'
 
 complete -c ctaskctl -f
+complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a cancels -d 'Tell who asked which tasks to stop, why, and how it ended'
 complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show help'
 complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a ls -d 'Show the processes that can be looked into'
 complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a ps -d 'List the async tasks of a process, one a line'
 complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a pstree -d 'Draw who awaits whom in a process'
-complete -c ctaskctl -n '__fish_seen_subcommand_from help' -a 'ls ps pstree'
+complete -c ctaskctl -n '__fish_seen_subcommand_from help' -a 'cancels ls ps pstree'
 complete -c ctaskctl -n $looks -a '(__ctaskctl_pids)'
+complete -c ctaskctl -n $asked -a '(__ctaskctl_pids)'
 
 complete -c ctaskctl -n $any -s A -l ascii -d 'Print ASCII only'
 complete -c ctaskctl -n $any -s U -l utf-8 -d 'Print UTF-8, whatever the locale says'
@@ -36,3 +39,14 @@ complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -l format -x -a 'js
 complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -s a -l all -d 'Show every frame'
 complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -s c -l no-fold -d 'Show each of several identical tasks'
 complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -s p -l ids -d 'Show ids'
+
+complete -c ctaskctl -n $asked -l format -x -a 'json text' -d Format
+complete -c ctaskctl -n $asked -s a -l all -d 'Show every frame'
+complete -c ctaskctl -n $asked -s c -l no-fold -d 'Show each task and each event'
+complete -c ctaskctl -n $asked -s p -l ids -d 'Show ids'
+complete -c ctaskctl -n $asked -s f -l follow -d 'Go on with what happens'
+complete -c ctaskctl -n $asked -l duration -x -d 'Follow for so long: 30s, 10m, 2h'
+complete -c ctaskctl -n $asked -l since -x -d 'Only from then on: 30s, 10m, 2h ago, 14:03'
+complete -c ctaskctl -n $asked -l task -x -d 'Only what this task asked for or was asked'
+complete -c ctaskctl -n $asked -l origin -x -a 'timeout sibling_failed owner_failed owner_cancelled shutdown interrupt explicit unknown' -d 'Only of this origin'
+complete -c ctaskctl -n $asked -s n -l last -x -d 'Only the last events'
