@@ -2,15 +2,20 @@
 
 find_program(SCDOC scdoc)
 if(SCDOC)
-  set(manual ${PROJECT_BINARY_DIR}/man/ctaskctl.1)
+  set(manual)
   file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/man)
-  add_custom_command(
-    OUTPUT ${manual}
-    COMMAND sh -c "'${SCDOC}' < '${PROJECT_SOURCE_DIR}/man/ctaskctl.1.scd' > '${manual}'"
-    DEPENDS ${PROJECT_SOURCE_DIR}/man/ctaskctl.1.scd
-    VERBATIM)
+  foreach(page ctaskctl.1 ctask-agent.7)
+    set(made ${PROJECT_BINARY_DIR}/man/${page})
+    string(REGEX REPLACE ".*\\." "" section ${page})
+    add_custom_command(
+      OUTPUT ${made}
+      COMMAND sh -c "'${SCDOC}' < '${PROJECT_SOURCE_DIR}/man/${page}.scd' > '${made}'"
+      DEPENDS ${PROJECT_SOURCE_DIR}/man/${page}.scd
+      VERBATIM)
+    list(APPEND manual ${made})
+    install(FILES ${made} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+  endforeach()
   add_custom_target(manual ALL DEPENDS ${manual})
-  install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 else()
   message(WARNING "scdoc was not found: no manual page will be built or installed")
 endif()
@@ -19,6 +24,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/model/ctask-cancellation-1.schema.json
               ${PROJECT_SOURCE_DIR}/model/ctask-snapshot-1.schema.json
               ${PROJECT_SOURCE_DIR}/model/ctask-processes-1.schema.json
         DESTINATION ${CMAKE_INSTALL_DATADIR}/ctask/schema)
+install(FILES ${PROJECT_SOURCE_DIR}/include/ctask/history.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ctask)
 install(FILES ${PROJECT_SOURCE_DIR}/completions/ctaskctl.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ctaskctl)
 install(FILES ${PROJECT_SOURCE_DIR}/completions/_ctaskctl
