@@ -18,7 +18,7 @@ _ctaskctl() {
 	fi
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		cancels | ls | ps | pstree | help)
+		cancels | ls | ps | pstree | run | help)
 			command=$word
 			break
 			;;
@@ -28,7 +28,12 @@ _ctaskctl() {
 	local display="--ascii --utf-8 --long --color= --help --usage --version"
 	local look="--task= --thread= --core= --exe= --max-pause= --no-pause --format= --json"
 	case $command:$prev in
-	*:--core | *:--exe)
+	run:--dir)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		compopt -o filenames
+		return
+		;;
+	*:--core | *:--exe | run:--agent)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames
 		return
@@ -49,15 +54,15 @@ _ctaskctl() {
 		mapfile -t COMPREPLY < <(compgen -W "timeout sibling_failed owner_failed owner_cancelled shutdown interrupt explicit unknown" -- "$cur")
 		return
 		;;
-	*:--task | *:--thread | *:--max-pause | *:--since | *:--last | *:-n | *:--duration)
+	*:--task | *:--thread | *:--max-pause | *:--since | *:--last | *:-n | *:--duration | *:--history-size)
 		return
 		;;
 	:*)
-		mapfile -t COMPREPLY < <(compgen -W "cancels help ls ps pstree --help --usage --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "cancels help ls ps pstree run --help --usage --version" -- "$cur")
 		return
 		;;
 	help:*)
-		mapfile -t COMPREPLY < <(compgen -W "cancels ls ps pstree" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "cancels ls ps pstree run" -- "$cur")
 		return
 		;;
 	esac
@@ -72,8 +77,13 @@ _ctaskctl() {
 		pstree)
 			mapfile -t COMPREPLY < <(compgen -W "--all --no-fold --ids $look $display" -- "$cur")
 			;;
+		run)
+			mapfile -t COMPREPLY < <(compgen -W "--agent= --dir= --history-size= --help --usage --version" -- "$cur")
+			;;
 		esac
 		[[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+	elif [[ $command == run ]]; then
+		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
 	elif [[ $command != ls ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_ctaskctl_pids)" -- "$cur")
 	fi

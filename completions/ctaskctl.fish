@@ -4,7 +4,7 @@ function __ctaskctl_pids
     ctaskctl ls -l --color=never 2>/dev/null | string match -rg '^ *(\d+ .*)$' | string replace -r '^(\d+) +' '$1\t'
 end
 
-set -l commands cancels help ls ps pstree
+set -l commands cancels help ls ps pstree run
 set -l looks '__fish_seen_subcommand_from ps pstree'
 set -l any '__fish_seen_subcommand_from cancels ls ps pstree'
 set -l asked '__fish_seen_subcommand_from cancels'
@@ -15,7 +15,8 @@ complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a help -d '
 complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a ls -d 'Show the processes that can be looked into'
 complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a ps -d 'List the async tasks of a process, one a line'
 complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a pstree -d 'Draw who awaits whom in a process'
-complete -c ctaskctl -n '__fish_seen_subcommand_from help' -a 'cancels ls ps pstree'
+complete -c ctaskctl -n "not __fish_seen_subcommand_from $commands" -a run -d 'Start a program with the agent in it'
+complete -c ctaskctl -n '__fish_seen_subcommand_from help' -a 'cancels ls ps pstree run'
 complete -c ctaskctl -n $looks -a '(__ctaskctl_pids)'
 complete -c ctaskctl -n $asked -a '(__ctaskctl_pids)'
 
@@ -50,3 +51,7 @@ complete -c ctaskctl -n $asked -l since -x -d 'Only from then on: 30s, 10m, 2h a
 complete -c ctaskctl -n $asked -l task -x -d 'Only what this task asked for or was asked'
 complete -c ctaskctl -n $asked -l origin -x -a 'timeout sibling_failed owner_failed owner_cancelled shutdown interrupt explicit unknown' -d 'Only of this origin'
 complete -c ctaskctl -n $asked -s n -l last -x -d 'Only the last events'
+complete -c ctaskctl -n '__fish_seen_subcommand_from run' -l agent -r -F -d 'The agent'
+complete -c ctaskctl -n '__fish_seen_subcommand_from run' -l dir -x -a '(__fish_complete_directories)' -d 'Where the agent makes its socket'
+complete -c ctaskctl -n '__fish_seen_subcommand_from run' -l history-size -x -d 'Memory for what is recorded, in bytes'
+complete -c ctaskctl -n '__fish_seen_subcommand_from run' -a '(__fish_complete_subcommand)'
