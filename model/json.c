@@ -87,6 +87,7 @@ static void write_runtimes(struct ctask_json_writer *w, const struct ctask_snaps
 		ctask_json_known_int(w, "thread_id", r->thread_id >= 0, r->thread_id);
 		ctask_json_text(w, "loop", r->loop);
 		ctask_json_int(w, "task_count", r->task_count);
+		ctask_json_text(w, "library", r->library);
 		ctask_json_end_object(w);
 	}
 	ctask_json_end_array(w);

@@ -17,7 +17,10 @@
  * numbers are doubles.
  */
 
-enum { FLUSH_BYTES = 64 * 1024 };
+enum {
+	FLUSH_BYTES = 64 * 1024,
+	SECONDS_FINE = 1000000000, /* from here on seconds have no fraction */
+};
 
 /* Make room for @p bytes behind w->len. */
 static bool reserve(struct ctask_json_writer *w, size_t bytes)
@@ -176,7 +179,9 @@ void ctask_json_seconds(struct ctask_json_writer *w, const char *key, double val
 		ctask_json_null(w, key);
 		return;
 	}
-	us = (uint64_t)llround(fabs(value) * 1e6);
+	/* A number of up to 15 digits is the same when it has been read. */
+	us = fabs(value) < SECONDS_FINE ? (uint64_t)llround(fabs(value) * 1e6)
+					: (uint64_t)llround(fabs(value)) * 1000000;
 	at = decimal(end, us % 1000000, 6);
 	*--at = '.';
 	at = decimal(at, us / 1000000, 1);

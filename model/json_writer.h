@@ -35,7 +35,7 @@ void ctask_json_int(struct ctask_json_writer *w, const char *key, int64_t value)
 /** null where @p is_known is false. */
 void ctask_json_known_int(struct ctask_json_writer *w, const char *key, bool is_known,
 			  int64_t value);
-/** To the microsecond; null when it is not a finite number. */
+/** To the microsecond, from 1e9 on to the second; null when it is not a finite number, or above 1e12. */
 void ctask_json_seconds(struct ctask_json_writer *w, const char *key, double value);
 /** "0x…" */
 void ctask_json_id(struct ctask_json_writer *w, const char *key, uint64_t id);

@@ -115,6 +115,7 @@ uint32_t ctask_snapshot_add_task(struct ctask_snapshot *snap)
 		.scope = CTASK_NONE,
 		.cancel_requests = -1,
 		.wait_left_s = NAN,
+		.request = CTASK_NONE,
 	};
 	return snap->task_count++;
 }

@@ -79,6 +79,7 @@ struct ctask_runtime {
 	int32_t thread_id; /**< native id as the reader sees it; -1 when no thread runs the loop */
 	ctask_text loop;   /**< name of the loop's type */
 	uint32_t task_count;
+	ctask_text library; /**< folder of the runtime's own code, with its final slash; NULL when not known */
 };
 
 struct ctask_task {
@@ -103,6 +104,10 @@ struct ctask_task {
 	uint64_t wait_id;
 	ctask_text
 		wait_text; /**< for people: "Queue.get, size 0, maxsize 10"; NULL when wait_kind is NONE */
+
+	/* See model/fit.h. */
+	uint32_t request; /**< index into the items of the history, or CTASK_NONE: the newest request to it that is open, else the newest */
+	uint32_t open_requests; /**< that it has not ended, each counted as often as it was made */
 };
 
 /** @p waiter waits, now, for @p awaited. Indices into tasks. */
@@ -144,6 +149,7 @@ struct ctask_capture_facts {
 	uint64_t elapsed_us;	/**< from the first look to the finished snapshot */
 	uint64_t paused_us;	/**< how long the target was held, all stops together */
 	uint32_t reread_tasks; /**< tasks that were read again because they had changed meanwhile */
+	bool agent;	       /**< an agent's history is mapped there: see reader/enrich.h */
 };
 
 struct ctask_history;

@@ -241,6 +241,7 @@ uint32_t ctask_asyncio_add_runtime(struct ctask_walk *walk, const struct ctask_t
 	runtime->kind = "asyncio";
 	runtime->implementation = "cpython";
 	runtime->interpreter = walk->interp_id;
+	runtime->library = walk->codes.library_folder;
 	runtime->version = ctask_texts_format(snap->texts, "%s", walk->python->version);
 	if (type) {
 		const char *name = ctask_type_short_name(type);

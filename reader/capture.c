@@ -1,6 +1,7 @@
 /* capture.c - from a process to a snapshot: a moment in which it rests, or a short stop. */
 #include "reader/capture.h"
 
+#include <ctask/history.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ struct capture {
 	struct ctask_thread_ids *ids;
 
 	bool walk_ready;
+	bool agent;	      /* its history is mapped */
 	bool other_clock;     /* it lives in another time namespace: its loops' clock is not ours */
 	uint64_t start_ticks; /* of the process: with its id, the process itself */
 	int64_t start_ns;     /* when we began */
@@ -363,6 +365,8 @@ static int find_python(struct capture *c, bool quick)
 
 	if (ret)
 		return ret;
+	for (uint32_t i = 0; i < count; i++)
+		c->agent |= strcmp(maps[i].path, "/memfd:" CTASK_HISTORY_NAME) == 0;
 	images = (struct ctask_images){
 		.pid = c->pid, .maps = maps, .count = count, .quick = quick
 	};
@@ -442,6 +446,7 @@ int ctask_capture_process(pid_t pid, const struct ctask_capture_options *options
 		c.snap->source = own.self ? CTASK_SOURCE_AGENT : CTASK_SOURCE_MEMORY;
 		c.snap->capture.captured_at_us = c.instant_us;
 		c.snap->capture.paused_us = (uint64_t)(c.paused_ns / 1000);
+		c.snap->capture.agent = c.agent;
 		c.snap->capture.elapsed_us = (uint64_t)((now_ns() - c.start_ns) / 1000);
 		*ret_snap = steal_ptr(&c.snap);
 	}
