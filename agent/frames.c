@@ -10,6 +10,7 @@ enum {
 	STACK_SLOTS_MAX = 1 << 16,
 	WRAPPED = 16, /* coroutine_wrapper and the like: what they drive */
 	NEVER_SHOWN = 0xff,
+	HIDDEN_MAX = 8,
 };
 
 static struct py_object *untagged(uint64_t ref)
@@ -35,12 +36,30 @@ static uint8_t owner_of(const char *frame)
 	return at == CTASK_NO_FIELD ? 0 : (uint8_t)frame[at];
 }
 
+static const struct py_object *hidden[HIDDEN_MAX];
+static int hidden_count;
+
+void ctask_frames_hide(const struct py_object *code)
+{
+	if (hidden_count < HIDDEN_MAX)
+		hidden[hidden_count++] = code;
+}
+
+static bool is_hidden(const struct py_object *code)
+{
+	for (int i = 0; i < hidden_count; i++)
+		if (hidden[i] == code)
+			return true;
+	return false;
+}
+
 static bool runs_code(const char *frame)
 {
+	const struct py_object *code = untagged(py_word(frame, ctask_py.layout.frame_code));
 	uint8_t owner = owner_of(frame);
 
 	return owner != OWNER_SHIM && owner != OWNER_CSTACK_314 &&
-	       py_is(untagged(py_word(frame, ctask_py.layout.frame_code)), ctask_py.PyCode_Type);
+	       py_is(code, ctask_py.PyCode_Type) && !is_hidden(code);
 }
 
 static int lasti_of(const char *frame, const struct py_object *code)

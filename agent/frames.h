@@ -23,6 +23,8 @@ struct ctask_seen {
 
 /** The frame that runs in this thread, or NULL. */
 const char *ctask_frame_now(void);
+/** Frames that run @p code are ours, and not seen. At most a few; @p code stays for good. */
+void ctask_frames_hide(const struct py_object *code);
 /** Take apart the frame at or outside of @p frame that runs Python code. False when there is none. */
 bool ctask_frame_see(const char *frame, struct ctask_seen *ret);
 /** The next one outwards. False when there is none. */

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "agent/cancel.h"
+#include "agent/frames.h"
 #include "agent/guest.h"
 #include "agent/portable.h"
 #include "agent/python.h"
@@ -12,8 +13,8 @@
 /*
  * A function object has a pointer to what a call of it runs (vectorcall, 3.8
  * on). Replaced, the function looks and is as before. Only 3.11 runs a
- * function's code without a look at that pointer, when Python code calls it: there the class gets a
- * method written in C in its place.
+ * function's code without a look at that pointer, when Python code calls it: there the function gets
+ * other code, which calls the hook.
  */
 
 typedef struct py_object *(*vectorcall)(struct py_object *callable, struct py_object *const *args,
@@ -107,63 +108,213 @@ static struct py_object *call_wakeup(struct py_object *callable, struct py_objec
 	return step(WAKEUP, args, nargsf, kwnames);
 }
 
-/* --- 3.11: methods in C --- */
+/* --- 3.11: other code in the same function --- */
 
-enum { SELF_AND_MSG = 3, CALLS_SKIP_POINTER = 11 };
+enum {
+	CALLS_SKIP_POINTER = 11,
+	FILE_INPUT = 257, /* Py_file_input */
+	STAND_IN = 190190190,
+	SOURCE_ROOM = 512,
+};
 
-/* Put the task back in front of the arguments. */
-static struct py_object *with_self(vectorcall call, struct py_object *self,
-				   struct py_object *const *args, int64_t nargs,
-				   struct py_object *kwnames)
+static struct py_object *from_cancel(struct py_object *self, struct py_object *const *args,
+				     int64_t nargs)
 {
-	struct py_object *all[SELF_AND_MSG] = { self };
-	int64_t count = nargs + (kwnames ? ctask_py.PyTuple_Size(kwnames) : 0);
-
-	if (count > SELF_AND_MSG - 1) /* too many: the function says so itself */
-		count = nargs = SELF_AND_MSG - 1, kwnames = NULL;
-	for (int64_t i = 0; i < count; i++)
-		all[i + 1] = args[i];
-	return call(NULL, all, (size_t)nargs + 1, kwnames);
+	(void)self;
+	return call_cancel(NULL, args, (size_t)nargs, NULL);
 }
 
-static struct py_object *method_cancel(struct py_object *self, struct py_object *const *args,
-				       int64_t nargs, struct py_object *kwnames)
+static struct py_object *from_uncancel(struct py_object *self, struct py_object *const *args,
+				       int64_t nargs)
 {
-	return with_self(call_cancel, self, args, nargs, kwnames);
+	(void)self;
+	return call_uncancel(NULL, args, (size_t)nargs, NULL);
 }
 
-static struct py_object *method_uncancel(struct py_object *self, struct py_object *unused)
+static struct py_object *from_cancelling(struct py_object *self, struct py_object *const *args,
+					 int64_t nargs)
 {
-	(void)unused;
-	return call_uncancel(NULL, &self, 1, NULL);
+	(void)self;
+	return call_cancelling(NULL, args, (size_t)nargs, NULL);
 }
 
-static struct py_object *method_cancelling(struct py_object *self, struct py_object *unused)
+/* What the function runs in place of its code: it calls the constant that is put where the number is. */
+static const struct {
+	const char *head, *call;
+} sources[] = {
+	[CANCEL] = { "def cancel(self, msg=None):\n _ = 190190190\n", " return _(self, msg)\n" },
+	[UNCANCEL] = { "def uncancel(self):\n _ = 190190190\n", " return _(self)\n" },
+	[CANCELLING] = { "def cancelling(self):\n _ = 190190190\n", " return _(self)\n" },
+};
+
+/* As many lines long as @p original, the call in the last one. */
+static void write_source(enum hooked which, struct py_object *original, char *to, size_t room)
 {
-	(void)unused;
-	return call_cancelling(NULL, &self, 1, NULL);
+	struct py_object *bytes = ctask_py.PyObject_GetAttrString(original, "co_code");
+	int size = bytes ? (int)ctask_py.PyBytes_Size(bytes) : 0;
+	int last = size > 2 ? ctask_py.PyCode_Addr2Line(original, size - 2) : 0;
+	int lines = last - ctask_py.PyCode_Addr2Line(original, -1) - 2;
+	size_t used = strlen(sources[which].head), end = strlen(sources[which].call) + 1;
+
+	memcpy(to, sources[which].head, used);
+	for (int i = 0; i < lines && used + end < room; i++)
+		to[used++] = '\n';
+	memcpy(to + used, sources[which].call, end);
+	if (bytes)
+		ctask_py.Py_DecRef(bytes);
 }
 
 static struct py_method_def methods[] = {
-	[CANCEL] = { "cancel", (void *)method_cancel, PY_METH_FASTCALL | PY_METH_KEYWORDS, NULL },
-	[UNCANCEL] = { "uncancel", (void *)method_uncancel, PY_METH_NOARGS, NULL },
-	[CANCELLING] = { "cancelling", (void *)method_cancelling, PY_METH_NOARGS, NULL },
+	[CANCEL] = { "cancel", (void *)from_cancel, PY_METH_FASTCALL, NULL },
+	[UNCANCEL] = { "uncancel", (void *)from_uncancel, PY_METH_FASTCALL, NULL },
+	[CANCELLING] = { "cancelling", (void *)from_cancelling, PY_METH_FASTCALL, NULL },
 };
 
-static void replace_method(struct py_object *type, enum hooked which)
-{
-	struct py_object *(*make)(struct py_object *, struct py_method_def *) =
-		(struct py_object * (*)(struct py_object *, struct py_method_def *))(
-			uintptr_t)dlsym(RTLD_DEFAULT, "PyDescr_NewMethod");
-	int (*set)(struct py_object *, const char *, struct py_object *) =
-		(int (*)(struct py_object *, const char *, struct py_object *))(
-			uintptr_t)dlsym(RTLD_DEFAULT, "PyObject_SetAttrString");
-	struct py_object *method = make && set ? make(type, &methods[which]) : NULL;
+/* name, type of result, parameters: what only this needs of CPython. */
+#define FUNCTIONS_311(F)                                                                           \
+	F(Py_CompileStringExFlags, struct py_object *,                                             \
+	  (const char *, const char *, int, void *, int))                                          \
+	F(PyCFunction_NewEx, struct py_object *,                                                   \
+	  (struct py_method_def *, struct py_object *, struct py_object *))                        \
+	F(PyFunction_New, struct py_object *, (struct py_object *, struct py_object *))            \
+	F(PyFunction_GetGlobals, struct py_object *, (struct py_object *))                         \
+	F(PyFunction_GetDefaults, struct py_object *, (struct py_object *))                        \
+	F(PyFunction_SetDefaults, int, (struct py_object *, struct py_object *))                   \
+	F(PyObject_SetAttrString, int, (struct py_object *, const char *, struct py_object *))     \
+	F(PyObject_Call, struct py_object *,                                                       \
+	  (struct py_object *, struct py_object *, struct py_object *))                            \
+	F(PyDict_New, struct py_object *, (void))                                                  \
+	F(PyDict_SetItemString, int, (struct py_object *, const char *, struct py_object *))       \
+	F(PyTuple_New, struct py_object *, (int64_t))                                              \
+	F(PyTuple_SetItem, int, (struct py_object *, int64_t, struct py_object *))
 
-	if (!method || set(type, methods[which].name, method))
+static struct {
+#define FUNCTION(name, result, parameters) result(*name) parameters;
+	FUNCTIONS_311(FUNCTION)
+#undef FUNCTION
+} py311;
+
+static bool find_functions(void)
+{
+	bool found = true;
+
+#define FUNCTION(name, result, parameters)                                                         \
+	*(void **)&py311.name = dlsym(RTLD_DEFAULT, #name);                                        \
+	found &= py311.name != NULL;
+	FUNCTIONS_311(FUNCTION)
+#undef FUNCTION
+	return found;
+}
+
+/* The code object among the constants of @p module, the code of a source above. New reference. */
+static struct py_object *code_within(struct py_object *module)
+{
+	struct py_object *constants = ctask_py.PyObject_GetAttrString(module, "co_consts");
+	struct py_object *found = NULL;
+	int64_t count = constants ? ctask_py.PyTuple_Size(constants) : 0;
+
+	for (int64_t i = 0; i < count && !found; i++)
+		if (py_is(ctask_py.PyTuple_GetItem(constants, i), ctask_py.PyCode_Type))
+			found = ctask_py.PyTuple_GetItem(constants, i);
+	if (found)
+		ctask_py.Py_IncRef(found);
+	if (constants)
+		ctask_py.Py_DecRef(constants);
+	return found;
+}
+
+/* The constants of @p code, with @p function in the place of the number. New reference. */
+static struct py_object *constants_with(struct py_object *code, struct py_object *function)
+{
+	struct py_object *constants = ctask_py.PyObject_GetAttrString(code, "co_consts");
+	int64_t count = constants ? ctask_py.PyTuple_Size(constants) : 0;
+	struct py_object *changed = py311.PyTuple_New(count);
+
+	for (int64_t i = 0; i < count && changed; i++) {
+		struct py_object *value = ctask_py.PyTuple_GetItem(constants, i);
+
+		if (py_is(value, ctask_py.PyLong_Type) &&
+		    ctask_py.PyLong_AsLongLong(value) == STAND_IN)
+			value = function;
+		ctask_py.Py_IncRef(value);
+		py311.PyTuple_SetItem(changed, i, value);
+	}
+	if (constants)
+		ctask_py.Py_DecRef(constants);
+	return changed;
+}
+
+/* Let @p changes have attribute @p name of @p from. */
+static void keep_as_is(struct py_object *changes, struct py_object *from, const char *name)
+{
+	struct py_object *value = ctask_py.PyObject_GetAttrString(from, name);
+
+	if (value && !py311.PyDict_SetItemString(changes, name, value))
+		ctask_py.Py_DecRef(value);
+}
+
+/* The code of what is to call the hook, as long as @p original. New reference, or NULL. */
+static struct py_object *compile_call(enum hooked which, struct py_object *original)
+{
+	struct py_object *module, *code;
+	char source[SOURCE_ROOM];
+
+	write_source(which, original, source, sizeof(source));
+	module = py311.Py_CompileStringExFlags(source, "asyncio", FILE_INPUT, NULL, -1);
+	if (!module)
+		return NULL;
+	code = code_within(module);
+	ctask_py.Py_DecRef(module);
+	return code;
+}
+
+/* Code that looks like @p original, and calls the hook. New reference, or NULL. */
+static struct py_object *code_of_hook(enum hooked which, struct py_object *original)
+{
+	struct py_object *code = compile_call(which, original);
+	struct py_object *call = py311.PyCFunction_NewEx(&methods[which], NULL, NULL);
+	struct py_object *constants = code && call ? constants_with(code, call) : NULL;
+	struct py_object *changes = py311.PyDict_New(), *none = py311.PyTuple_New(0);
+	struct py_object *replace = code ? ctask_py.PyObject_GetAttrString(code, "replace") : NULL;
+	struct py_object *used[] = { code, call, constants, changes, none, replace };
+	struct py_object *made = NULL;
+
+	if (constants && changes && none && replace) {
+		py311.PyDict_SetItemString(changes, "co_consts", constants);
+		keep_as_is(changes, original, "co_filename");
+		keep_as_is(changes, original, "co_firstlineno");
+		keep_as_is(changes, original, "co_qualname");
+		made = py311.PyObject_Call(replace, none, changes);
+	}
+	if (!made)
 		ctask_py.PyErr_Clear();
-	if (method)
-		ctask_py.Py_DecRef(method);
+	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+		if (used[i])
+			ctask_py.Py_DecRef(used[i]);
+	return made;
+}
+
+/* The function runs the hook; what it ran before is in a function of its own. */
+static void replace_code(struct py_object *function, enum hooked which)
+{
+	struct py_object *original = ctask_py.PyObject_GetAttrString(function, "__code__");
+	struct py_object *code =
+		original && find_functions() ? code_of_hook(which, original) : NULL;
+	struct py_object *copy =
+		code ? py311.PyFunction_New(original, py311.PyFunction_GetGlobals(function)) : NULL;
+	struct py_object *defaults = copy ? py311.PyFunction_GetDefaults(function) : NULL;
+
+	if (copy && !(defaults && py311.PyFunction_SetDefaults(copy, defaults))) {
+		functions[which].function = copy;
+		if (py311.PyObject_SetAttrString(function, "__code__", code))
+			ctask_py.PyErr_Clear();
+		else
+			ctask_frames_hide(code); /* the copy has a frame that looks the same */
+	} else {
+		ctask_py.PyErr_Clear();
+	}
+	if (original)
+		ctask_py.Py_DecRef(original);
 }
 
 /* --- all versions --- */
@@ -203,7 +354,7 @@ static void hook(struct py_object *type, enum hooked which, const char *name, ve
 	functions[which].function = function; /* kept for good */
 	memcpy(&functions[which].before, (char *)function + offset, sizeof(vectorcall));
 	if (ctask_py.layout.minor == CALLS_SKIP_POINTER && which <= CANCELLING)
-		replace_method(type, which);
+		replace_code(function, which);
 	else
 		replace_call(function, call);
 }
