@@ -77,7 +77,7 @@ static int grow_keys(struct ctask_intern *table, size_t len)
 		table->keys = keys;
 		table->room = room;
 	}
-	if (len > table->byte_room - table->byte_count) {
+	if (len > table->byte_room - table->byte_count || !table->bytes) {
 		size_t room = table->byte_count + table->byte_count / 2 + len + 4096;
 		void *bytes = realloc(table->bytes, room);
 
