@@ -679,7 +679,7 @@ START_TEST(a_line_that_does_not_come)
 	int64_t began = now_ms();
 	char *text;
 
-	say(half, "hel", 3);
+	say(half, "hell", 4);
 	assert_answers(child.pid);
 	ck_assert_int_lt(now_ms() - began, CTASK_REQUEST_MS);
 	text = hear(silent);
@@ -704,7 +704,7 @@ START_TEST(clients_that_do_not_listen)
 		fds[i] = connect_to(child.pid);
 		/* A third says nothing, one half a line, one asks for much and takes nothing of it. */
 		if (i % 3 == 1)
-			(void)!send(fds[i], "tre", 3, MSG_NOSIGNAL);
+			(void)!send(fds[i], "ca", 2, MSG_NOSIGNAL);
 		if (i % 3 == 2)
 			(void)!send(fds[i], "cancels since=20000\n", 20, MSG_NOSIGNAL);
 		if (i % 10 == 0) {
