@@ -2,8 +2,11 @@
 
     cancels.py MODE INTERPRETER [SCENARIO…]
 
-    agent       the scenarios under the agent, started by hand: CTASK_AGENT is its path
+    run         the scenarios under the agent, started by `ctaskctl run`; CTASK_AGENT is its path
+    agent       the same, started by hand with LD_PRELOAD
     uvloop      the same on uvloop
+    debug       the same in asyncio's debug mode
+    many        10,000 requests in a loop
     recorder    no agent: a Python class in the victim records, to see that the truth happens
     comparator  no agent: a perfect answer, and each way to spoil it
     control     the agent's answer, and each way to spoil it
@@ -21,11 +24,12 @@ import records
 from spoilt import WAYS
 from victim import Failed, Victim
 
+MODES = "run agent uvloop debug many recorder comparator control".split()
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What the recorder cannot know: tasks that are not of its making, and a group's own bookkeeping.
 NOT_RECORDED = {"python_task", ("group_owner_cancelled_and_a_child_fails", "cause", "again")}
 FROM_311 = {"exception", "exception-task"}  # there are no groups before
-NO_UVLOOP = {"forky-3.15"}  # the suite has it for its default Python only
+LEAST_KEPT = 5000  # requests that the history holds, of its default size
 
 
 def agent_path():
@@ -49,7 +53,9 @@ class Answer:
     def faults(self):
         if self.status != 0 or self.errors:
             yield "exit status %d, stderr %r" % (self.status, self.errors)
-        if self.end != {"schema": "ctask.end", "version": 1, "dropped": 0}:
+        end = self.end or {}
+        if (end.get("schema"), end.get("version")) != ("ctask.end", 1) \
+                or not isinstance(end.get("dropped"), int):
             yield "the last line is %r" % (self.end,)
         ids = [record["id"] for record in self.records]
         if ids != sorted(set(ids)):
@@ -64,7 +70,7 @@ class Play:
         self.past = 0  # id of the last record of the scenarios that are over
         self.scenarios = self.looks = self.compared = 0
         self.wrong = []
-        self.best = None  # the richest answer, with its truth
+        self.dropped = 0
 
     def run(self):
         while True:
@@ -89,12 +95,16 @@ class Play:
         if self.mode == "comparator":
             return records.perfect(truth, self.past + 1, truth["began"]), ()
         answer = Answer(self.victim.pid)
+        self.dropped = answer.end["dropped"] if answer.end else 0
+        if self.dropped and self.mode == "many":  # the newest are left
+            truth["copied"] = truth["copied"][self.dropped:]
+        elif self.dropped:
+            self.wrong.append((truth, ("form", "dropped", 0, self.dropped)))
         return answer.records, answer.faults()
 
     def look(self, truth):
-        if "broken" in truth:
-            self.wrong.append((truth, ("form", "the scenario itself", "", truth["broken"])))
-            return
+        for text in truth["broken"]:
+            self.wrong.append((truth, ("form", "the scenario itself", "", text)))
         listed, faults = self.records(truth)
         now = time.time()
         for fault in faults:
@@ -108,7 +118,7 @@ class Play:
                        if self.mode != "recorder" or (truth["scenario"],) + fault[:2]
                        not in NOT_RECORDED]
         self.looks += 1
-        self.compared += len(truth["requests"])
+        self.compared += len(truth["copied"] or truth["requests"])
         if not found and truth["when"] == "end" and mine \
                 and self.mode in ("control", "comparator"):
             self.spoil(truth, mine, now)
@@ -152,7 +162,12 @@ def started(interpreter, mode, words):
         options.append("--recorder")
     elif mode != "comparator":
         interpreter.agent = agent_path()
-    return Victim(interpreter, "cancels.py", *options)
+    if mode == "run":
+        interpreter.launcher = ctaskctl.path()
+    if mode == "many":
+        options.append("ten_thousand")
+    return Victim(interpreter, "cancels.py", *options,
+                  environment={"PYTHONASYNCIODEBUG": "1"} if mode == "debug" else {})
 
 
 def main(mode, name, words):
@@ -172,6 +187,9 @@ def main(mode, name, words):
         tried, noticed, as_it = play.ways.get(what, (0, 0, 0))
         print("%-44s noticed %d of %d times, %d times as %s" % (what, noticed, tried, as_it, want))
         bad |= not as_it and (interpreter.version >= (3, 11) or want not in FROM_311)
+    if mode == "many":
+        print("%d of 10000 records dropped" % play.dropped)
+        bad |= play.compared < LEAST_KEPT
     print("%s %s: %d scenarios, %d looks, %d records compared in %.1f s, %d differences" % (
         mode, name, play.scenarios, play.looks, play.compared, time.monotonic() - began,
         len(play.wrong)))
@@ -179,8 +197,7 @@ def main(mode, name, words):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[1] not in ("agent", "uvloop", "recorder", "comparator",
-                                                "control"):
+    if len(sys.argv) < 3 or sys.argv[1] not in MODES:
         sys.exit(__doc__)
     try:
         sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -33,6 +33,7 @@ class Pyenv:
         self.name = "pyenv-" + version
         self.version = tuple(map(int, version.split(".")))
         self.agent = None  # a library to be loaded into what is started
+        self.launcher = None  # ctaskctl, to start it by `run`; else the library is preloaded by hand
 
     def find(self):
         found = glob.glob(os.path.join(PYENV, "versions", "%d.%d.*/bin/python3" % self.version))
@@ -42,7 +43,7 @@ class Pyenv:
         return self
 
     def command(self, program, *options):
-        return preload(self.agent) + [
+        return with_agent(self.agent, self.launcher) + [
             self.python, os.path.join(VICTIMS, program)] + list(options)
 
     def bring_in(self):
@@ -62,7 +63,7 @@ class Suite:
         self.python = "/usr/bin/python" + version
         self.inside = None
         self.user = []  # options of chroot
-        self.agent = None
+        self.agent = self.launcher = None
 
     def find(self):
         if not os.access(self.root + self.python, os.X_OK):
@@ -78,23 +79,33 @@ class Suite:
         os.chmod(here, 0o755)
         for path in glob.glob(os.path.join(VICTIMS, "*.py")):
             shutil.copy(path, here)
+        self.inside = here[len(self.root):]
         if self.agent:
             shutil.copy(self.agent, here)
-        self.inside = here[len(self.root):]
+        if self.launcher:  # it names one path, which must be right on both sides of the chroot
+            os.mkdir(self.inside, 0o755)
+            shutil.copy(self.agent, self.inside)
 
     def clean_up(self):
         if self.inside:
             shutil.rmtree(self.root + self.inside, ignore_errors=True)
+            if self.launcher:
+                shutil.rmtree(self.inside, ignore_errors=True)
 
     def command(self, program, *options):
         agent = self.agent and os.path.join(self.inside, os.path.basename(self.agent))
-        return ["chroot"] + self.user + [self.root] + preload(agent) + [
-            self.python, os.path.join(self.inside, program)] + list(options)
+        python = [self.python, os.path.join(self.inside, program)] + list(options)
+        chroot = ["chroot"] + self.user + [self.root]
+        if self.launcher:
+            return with_agent(agent, self.launcher) + chroot + python
+        return chroot + with_agent(agent, None) + python
 
 
-def preload(library):
-    """The words before a command that load a library into it."""
-    return ["env", "LD_PRELOAD=" + library] if library else []
+def with_agent(agent, launcher):
+    """The words before a command that start it with the agent."""
+    if launcher:
+        return [launcher, "run", "--agent=" + agent, "--"]
+    return ["env", "LD_PRELOAD=" + agent] if agent else []
 
 
 ALL = [Pyenv("3.%d" % minor) for minor in range(8, 14)] + [

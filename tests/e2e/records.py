@@ -108,24 +108,18 @@ def matched(found, truth, requests, records):
     groups = {}
     for request in requests:
         groups.setdefault(request["target"]["key"], []).append(request)
-    # Tasks that no code of the victim ever saw: the one with that coroutine that is nobody else's.
-    seen = {request["target"]["id"] for request in requests}
     for key, group in groups.items():
-        if group[0]["target"]["id"] is None:
-            for address, some in left.items():
-                if address not in seen \
-                        and some[0]["target"]["coroutine"] == group[0]["target"]["coroutine"]:
-                    known[key] = address
-                    seen.add(address)
-                    break
-        else:
-            known[key] = group[0]["target"]["id"]
+        known[key] = group[0]["target"]["id"]
     partner = {}
     for key, group in groups.items():
-        mine = left.get(known.get(key), [])
+        if known[key] is None:  # no code of the victim ever saw it: whoever has its coroutine
+            mine = [r for some in left.values() for r in some if r["target"]["id"] not in
+                    known.values() and r["target"]["coroutine"] == group[0]["target"]["coroutine"]]
+            mine.sort(key=lambda record: record["id"])
+        else:
+            mine = left.get(known[key], [])
         # Addresses are used again: by name, where there are more tasks at one address.
-        if len({g["target"]["key"] for gs in groups.values() for g in gs
-                if known.get(g["target"]["key"]) == known.get(key)}) > 1:
+        if known[key] is not None and list(known.values()).count(known[key]) > 1:
             names = either(group[0]["target"]["name"])
             mine = [r for r in mine if r["target"]["name"] in names]
         for request, record in zip(group, best(group, mine)):
@@ -313,7 +307,7 @@ def one_scope(found, label, want, got):
         if elapsed is not None and not 0 <= elapsed < 60:
             found.add("elapsed", label, None, elapsed)
     elif elapsed is None:
-        if want["known"]:
+        if want["timed"]:
             found.add("elapsed", label, want["elapsed"], None)
     elif not want["elapsed"][0] <= elapsed <= want["elapsed"][1]:
         found.add("elapsed", label, want["elapsed"], elapsed)
@@ -381,10 +375,16 @@ def perfect(truth, first, began):
             "scope": scope_ and {"kind": scope_["kind"], "id": scope_["id"],
                                  "delay_s": scope_["delay"],
                                  "elapsed_s": scope_["elapsed"] and sum(scope_["elapsed"]) / 2},
-            "cause": cause, "root": roots[number], "exception": one["exception"],
+            "cause": cause, "root": roots[number], "exception": settled(one["exception"]),
             "message": one["message"], "stack": as_stack(request["stack"]), "repeats": 0,
             "outcome": {"state": states[0], "after_s": request["outcome"]["after"][0] + 1}})
     return records
+
+
+def settled(failure):
+    """A failure, by the first of the names that are as good."""
+    task = failure and failure["task"]
+    return dict(failure, task=dict(task, name=either(task["name"])[0])) if task else failure
 
 
 def as_stack(expected):

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 
-from asked import (LONG, PYTHON, Either, asyncio_only, frames, handler, runner, scenario, since,
+from asked import (LONG, PYTHON, Either, asyncio_only, create_task, frames, handler, runner, scenario, since,
                    through)
 
 # What asyncio.run() calls at the end, down to the program.
@@ -53,7 +53,7 @@ def left_over(s):
     return main
 
 
-@scenario
+@asyncio_only
 def left_over_never_begun(s):
     """Made when main is over, and asked before its first step."""
     async def worker():
@@ -226,7 +226,7 @@ def before_the_loop_runs(s):
     def run():
         loop = asyncio.new_event_loop()
         try:
-            task = s.knows("worker", loop.create_task(worker(), name=s.full("worker")))
+            task = s.knows("worker", create_task(worker(), s.full("worker"), loop))
             task.cancel()  # at: ask
             s.asked("worker", "worker:def", by=runner(), stack="run:ask < program")
             s.blocking_look(worker="pending")

@@ -6,8 +6,8 @@ import signal
 import sys
 import threading
 
-from asked import (LONG, PYTHON, Either, asyncio_only, callback, current_task, frames,
-                   handler, scenario, since, thread, through)
+from asked import (LONG, PYTHON, Either, asyncio_only, callback, create_task, current_task, frames,
+                   handler, not_in_debug, scenario, since, thread, through)
 
 # Who asks -----------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ def future_of_another_thread(s):
     return main
 
 
-@scenario
+@not_in_debug
 def foreign_thread(s):
     """Not allowed by asyncio, and done all the same."""
     async def worker():
@@ -252,7 +252,7 @@ def foreign_thread(s):
     return main
 
 
-@scenario
+@not_in_debug
 def task_of_another_loop(s):
     async def worker():
         await asyncio.sleep(LONG)  # at: nap
@@ -1180,12 +1180,11 @@ def names(s):
     async def main():
         await s.start()
         at, stack = "sleep < worker:nap", "main:ask < loop"
-        loop = asyncio.get_running_loop()
         tasks = []
         for label, name in (("twin", "twin"), ("sister", "twin"), ("empty", ""),
                             ("strange", "so\nist\x1b[31m \"das\"\t\\ \u00e4\u20ac\U0001f600 \x00."),
                             ("long", 3000 * "x"), ("renamed", "before")):
-            task = loop.create_task(worker(), name=name)
+            task = create_task(worker(), name)
             if label == "renamed":
                 task.set_name("after")
             tasks.append(s.knows(label, task))
@@ -1214,7 +1213,7 @@ def addresses_used_again(s):
         await s.start()
         for n in range(12):
             function = returns if n % 3 == 1 else obeys
-            task = asyncio.get_running_loop().create_task(function(), name="again-%d" % n)
+            task = create_task(function(), "again-%d" % n)
             s.knows("again-%d" % n, task)
             del s.of["again-%d" % n]
             await s.turns()
