@@ -254,7 +254,9 @@ static int watch_on(struct following *f, const sigset_t *unblocked, struct ctask
 		if (!ret && f->new_from && (over || !more || has_settled(f)))
 			ret = tell_new(f, err);
 		if (over && !ret)
-			ret = ctask_fail(err, EOWNERDEAD, "process %d has ended",
+			ret = ctask_fail(err, EOWNERDEAD,
+					 is_alive(f) ? "Python has ended in process %d"
+						     : "process %d has ended",
 					 (int)f->watch->pid);
 	}
 	return ret;
