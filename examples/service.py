@@ -3,8 +3,8 @@
 
 Everything in it is what one meets in real services: connections that wait for
 a client, a pool of workers on a queue, a lock that one task holds too long, a
-downstream that is slower than its timeout, a flusher asleep, and a task that
-swallowed a request to stop. Its traffic is its own: clients and downstream
+downstream that is slower than its timeout, an order of which one part fails,
+a flusher asleep, and a task that swallowed a request to stop. Its traffic is its own: clients and downstream
 run in the same process, over sockets of the loopback interface.
 
     python3 examples/service.py [--connections N] [--ready-fd FD] [--seconds S]
@@ -93,6 +93,28 @@ class Service:
     async def send_report(self, port):
         return await asyncio.wait_for(self.ask_downstream(port), timeout=600)
 
+    # --- a deadline that is shorter than the work
+
+    async def quote(self, port):
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.ask_downstream(port), timeout=0.1)
+
+    # --- an order of three parts, one of which fails
+
+    async def charge(self):
+        await asyncio.sleep(0.01)
+        raise ConnectionError("payment gateway is down")
+
+    async def send_mail(self):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.02)  # takes back what it has written
+
+    async def place_order(self):
+        with contextlib.suppress(Exception):
+            await run_together([("charge", self.charge()), ("mail", self.send_mail())])
+
     # --- the bug: it takes the request to stop for any other failure
 
     async def poll_prices(self):
@@ -150,6 +172,11 @@ async def serve(connections, ready_fd, seconds):
         clients.append(writer)
     while service.connected < connections or not service.orders.empty():
         await asyncio.sleep(0.01)
+    await settle()
+
+    for _ in range(3):
+        await named(service.quote(slow_port), "quote")
+    await named(service.place_order(), "order")
     await settle()
 
     stop = asyncio.Event()
