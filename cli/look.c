@@ -9,6 +9,9 @@
 #include "cli/options.h"
 #include "cli/report.h"
 #include "model/cleanup.h"
+#include "model/fit.h"
+#include "reader/enrich.h"
+#include "reader/told.h"
 
 enum {
 	OPTION_CORE = 0x200,
@@ -17,6 +20,7 @@ enum {
 	OPTION_JSON,
 	OPTION_MAX_PAUSE,
 	OPTION_NO_PAUSE,
+	OPTION_SOURCE,
 	OPTION_TASK,
 	OPTION_THREAD,
 };
@@ -40,6 +44,10 @@ static const struct argp_option options[] = {
 	{ "max-pause", OPTION_MAX_PAUSE, "MS", 0,
 	  "Stop the process for no longer than this, all in all (default: 100 ms)", 2 },
 	{ "no-pause", OPTION_NO_PAUSE, NULL, 0, "Never stop the process; fail instead", 2 },
+	{ "source", OPTION_SOURCE, "SOURCE", 0,
+	  "memory: read the process's memory; agent: ask the agent in it. The default is memory, "
+	  "and where that may not be read, the agent",
+	  2 },
 	{ NULL, 0, NULL, 0, "How to print:", 3 },
 	{ "format", OPTION_FORMAT, "FORMAT", 0, "One of the command's formats; text is the default",
 	  3 },
@@ -61,6 +69,15 @@ static void set_format(struct ctask_look *look, const char *word, const struct a
 	ctask_usage_error(state, "there is no format '%s', only: %s", word, known);
 }
 
+static enum ctask_look_source parse_source(const char *word, const struct argp_state *state)
+{
+	if (strcmp(word, "memory") == 0)
+		return CTASK_LOOK_MEMORY;
+	if (strcmp(word, "agent") == 0)
+		return CTASK_LOOK_AGENT;
+	ctask_usage_error(state, "there is no source '%s', only: memory, agent", word);
+}
+
 static void check(const struct ctask_look *look, const struct argp_state *state)
 {
 	if (look->core && look->pid)
@@ -70,6 +87,13 @@ static void check(const struct ctask_look *look, const struct argp_state *state)
 	if (look->core && (look->capture.no_pause || look->capture.max_pause_ms))
 		ctask_usage_error(state,
 				  "a core file cannot be stopped: no --no-pause, --max-pause");
+	if (look->core && look->source)
+		ctask_usage_error(state, "a core file is a source by itself: no --source");
+	if (look->source == CTASK_LOOK_AGENT &&
+	    (look->capture.no_pause || look->capture.max_pause_ms))
+		ctask_usage_error(state,
+				  "an agent is not told how long it may take: no --no-pause, "
+				  "--max-pause");
 	if (look->capture.no_pause && look->capture.max_pause_ms)
 		ctask_usage_error(state, "--no-pause and --max-pause: only one of them");
 	if (!look->core && !look->pid)
@@ -104,6 +128,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPTION_NO_PAUSE:
 		look->capture.no_pause = true;
 		return 0;
+	case OPTION_SOURCE:
+		look->source = parse_source(arg, state);
+		return 0;
 	case OPTION_TASK:
 		look->task = arg;
 		return 0;
@@ -132,12 +159,74 @@ const struct argp ctask_look_argp = {
 	.children = children,
 };
 
+static int read_memory(const struct ctask_look *look, struct ctask_snapshot **ret_snap,
+		       struct ctask_error *err)
+{
+	struct ctask_snapshot *snap;
+	int ret = ctask_capture_process(look->pid, &look->capture, &snap, err);
+
+	if (ret)
+		return ret;
+	ret = ctask_enrich_process(snap, look->pid, err);
+	if (ret)
+		ctask_snapshot_destroy(snap);
+	else
+		*ret_snap = snap;
+	return ret;
+}
+
+static int ask_agent(const struct ctask_look *look, struct ctask_snapshot **ret_snap,
+		     struct ctask_error *err)
+{
+	/* Often it was started with the environment that we have. */
+	const struct ctask_agent_options how = {
+		.places = { .ctask_dir = getenv("CTASK_DIR"),
+			    .runtime_dir = getenv("XDG_RUNTIME_DIR"),
+			    .tmp = getenv("TMPDIR") },
+	};
+
+	return ctask_told_process(look->pid, &how, ret_snap, err);
+}
+
+/* Memory may not be read. The agent answers without that right, if there is one. */
+static int ask_instead(const struct ctask_look *look, struct ctask_snapshot **ret_snap,
+		       struct ctask_error *err)
+{
+	const struct ctask_error refused = *err;
+	struct ctask_error why = { 0 };
+
+	/* An agent holds the interpreter where it gives no quiet moment. */
+	if (look->source == CTASK_LOOK_MEMORY || look->capture.no_pause)
+		return -EPERM;
+	switch (-ask_agent(look, ret_snap, &why)) {
+	case 0:
+		return 0;
+	case ENOTSUP:
+		return ctask_fail(err, EPERM,
+				  "%s. Or ask an agent: there is none in it; 'ctaskctl run' starts "
+				  "programs with one",
+				  refused.text);
+	case ESRCH:
+	case EOWNERDEAD:
+		*err = why;
+		return -why.code;
+	default:
+		return ctask_fail(err, EPERM, "%s. Or ask its agent, but: %s", refused.text,
+				  why.text);
+	}
+}
+
 static int take_picture(const struct ctask_look *look, struct ctask_snapshot **ret_snap,
 			struct ctask_error *err)
 {
+	int ret;
+
 	if (look->core)
 		return ctask_capture_core(look->core, look->exe, ret_snap, err);
-	return ctask_capture_process(look->pid, &look->capture, ret_snap, err);
+	if (look->source == CTASK_LOOK_AGENT)
+		return ask_agent(look, ret_snap, err);
+	ret = read_memory(look, ret_snap, err);
+	return ret == -EPERM ? ask_instead(look, ret_snap, err) : ret;
 }
 
 static int narrow(const struct ctask_look *look, struct ctask_snapshot *snap,
@@ -149,6 +238,9 @@ static int narrow(const struct ctask_look *look, struct ctask_snapshot *snap,
 		ret = ctask_narrow_to_thread(snap, look->thread_id, err);
 	if (!ret && look->task)
 		ret = ctask_narrow_to_task(snap, look->task, err);
+	/* Of a history, what is about the tasks that are left. */
+	if (!ret && (look->thread_id || look->task) && ctask_fit_history(snap))
+		ret = ctask_fail(err, ENOMEM, "out of memory");
 	return ret;
 }
 

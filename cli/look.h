@@ -8,6 +8,12 @@
 #include "cli/terminal.h"
 #include "reader/capture.h"
 
+enum ctask_look_source {
+	CTASK_LOOK_ANY, /**< memory, and where that may not be read, the agent */
+	CTASK_LOOK_MEMORY,
+	CTASK_LOOK_AGENT,
+};
+
 struct ctask_look {
 	/* Set before parsing. */
 	const struct ctask_format *formats;
@@ -17,6 +23,7 @@ struct ctask_look {
 	struct ctask_capture_options capture;
 	const struct ctask_format *format;
 	pid_t pid;
+	enum ctask_look_source source;
 	const char *core, *exe;
 	const char *task;
 	int32_t thread_id; /**< 0 = all */

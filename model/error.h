@@ -22,7 +22,7 @@
 struct ctask_error {
 	int code;	/**< positive errno value; 0 = no error */
 	uint64_t addr;	/**< faulting remote address, 0 when there is none */
-	char text[256]; /**< one line, no newline, for people */
+	char text[512]; /**< one line, no newline, for people */
 };
 
 /**

@@ -79,7 +79,8 @@ struct ctask_runtime {
 	int32_t thread_id; /**< native id as the reader sees it; -1 when no thread runs the loop */
 	ctask_text loop;   /**< name of the loop's type */
 	uint32_t task_count;
-	ctask_text library; /**< folder of the runtime's own code, with its final slash; NULL when not known */
+	ctask_text
+		library; /**< folder of the runtime's own code, with its final slash; NULL when not known */
 };
 
 struct ctask_task {
@@ -106,7 +107,8 @@ struct ctask_task {
 		wait_text; /**< for people: "Queue.get, size 0, maxsize 10"; NULL when wait_kind is NONE */
 
 	/* See model/fit.h. */
-	uint32_t request; /**< index into the items of the history, or CTASK_NONE: the newest request to it that is open, else the newest */
+	uint32_t
+		request; /**< index into the items of the history, or CTASK_NONE: the newest request to it that is open, else the newest */
 	uint32_t open_requests; /**< that it has not ended, each counted as often as it was made */
 };
 

@@ -13,6 +13,7 @@
 #include "model/json_cancellation.h"
 #include "model/rendezvous.h"
 #include "reader/capture.h"
+#include "reader/enrich.h"
 #include "reader/history.h"
 
 enum { MAX_PAUSE_MS = 100 };
@@ -46,27 +47,36 @@ static ssize_t outlet_write(void *cookie, const char *bytes, size_t len)
 
 static int say(struct ctask_answer *answer, const struct ctask_error *err, int error)
 {
-	snprintf(answer->text, sizeof(answer->text), "%s", err->text);
+	snprintf(answer->text, sizeof(answer->text), "%.*s", (int)sizeof(answer->text) - 1,
+		 err->text);
 	return error;
 }
 
-static int read_history(const struct ctask_answer *answer, uint64_t first,
-			struct ctask_history **ret_history, struct ctask_error *err)
+/* The history that this process writes, to be read. */
+struct own_history {
+	struct ctask_memory *memory;
+	struct ctask_history_reader *reader;
+};
+
+static int open_history(const struct ctask_answer *answer, struct own_history *own,
+			struct ctask_error *err)
 {
-	struct ctask_history_reader *reader = NULL;
-	struct ctask_memory *memory = NULL;
-	int ret = ctask_memory_create_process(getpid(), &memory, err);
+	int ret = ctask_memory_create_process(getpid(), &own->memory, err);
 
 	if (!ret)
-		ret = ctask_history_reader_open_memory(memory, (uintptr_t)answer->history,
+		ret = ctask_history_reader_open_memory(own->memory, (uintptr_t)answer->history,
 						       answer->history->file_bytes, getpid(),
-						       &reader, err);
-	if (!ret)
-		ret = ctask_history_read_from(reader, first, ret_history, err);
-	ctask_history_reader_close(reader);
-	ctask_memory_destroy(memory);
+						       &own->reader, err);
 	return ret;
 }
+
+static void close_history(struct own_history *own)
+{
+	ctask_history_reader_close(own->reader);
+	ctask_memory_destroy(own->memory);
+}
+
+#define auto_own_history __attribute__((cleanup(close_history))) struct own_history
 
 /* "since=17": the cancellations after 17. False when it is something else. */
 static bool parse_since(const char *rest, uint64_t *ret_first)
@@ -90,12 +100,15 @@ static int answer_cancels(struct ctask_answer *answer, const char *rest, FILE *o
 			  struct ctask_error *err)
 {
 	struct ctask_history *history = NULL;
+	auto_own_history own = { 0 };
 	uint64_t first;
 	int ret;
 
 	if (!parse_since(rest, &first))
 		return ctask_fail(err, EINVAL, "cancels takes since=ID, a number, or nothing");
-	ret = read_history(answer, first, &history, err);
+	ret = open_history(answer, &own, err);
+	if (!ret)
+		ret = ctask_history_read_from(own.reader, first, &history, err);
 	if (!ret)
 		ret = ctask_json_write_cancellations(history, NULL, out, err);
 	if (!ret)
@@ -121,6 +134,7 @@ static int answer_tree(struct ctask_answer *answer, FILE *out, struct ctask_erro
 	const struct ctask_capture_options options = { .max_pause_ms = MAX_PAUSE_MS,
 						       .self = &self };
 	struct ctask_snapshot *snap = NULL;
+	auto_own_history own = { 0 };
 	int ret;
 
 	if (access("/proc/self/maps", R_OK))
@@ -131,7 +145,7 @@ static int answer_tree(struct ctask_answer *answer, FILE *out, struct ctask_erro
 	ret = ctask_capture_process(getpid(), &options, &snap, err);
 	if (!ret) {
 		/* Without what was recorded the tree is still a tree. */
-		if (!read_history(answer, 1, &snap->history, NULL))
+		if (!open_history(answer, &own, NULL) && !ctask_enrich(snap, own.reader, NULL))
 			answer->dropped = snap->history->dropped;
 		ret = ctask_json_write_snapshot(snap, out, err);
 	}

@@ -80,7 +80,8 @@ static void implementation(struct ctask_line *line, const struct ctask_runtime *
 static void how_read(struct ctask_line *line, const struct ctask_snapshot *snap)
 {
 	dot(line);
-	ctask_line_words(line, "read in ");
+	ctask_line_words(line,
+			 snap->source == CTASK_SOURCE_AGENT ? "told by its agent in " : "read in ");
 	ctask_words_duration(line, snap->capture.elapsed_us);
 	if (snap->source == CTASK_SOURCE_CORE) {
 		ctask_line_words(line, " from a core file");
