@@ -109,6 +109,27 @@ START_TEST(in_ascii_not_folded)
 }
 END_TEST
 
+START_TEST(strokes)
+{
+	struct ctask_history *history = asked_history();
+	auto_free char *text = NULL;
+
+	asked_by(history, asked(history, 0, "a", "a", NULL), "t", "x", "x:1");
+	asked(history, 1, "b", "b", NULL);
+	asked(history, 2, "c", "c", NULL);
+	asked(history, 1, "d", "d", NULL);
+	asked(history, 4, "e", "e", NULL);
+	text = render(history, plain, UINT32_MAX);
+	ck_assert_ptr_nonnull(strstr(text, "\n"
+					   "└─ a                cancelled after 2.1 ms\n"
+					   "   ├─ await ── b     cancelled after 2.1 ms\n"
+					   "   │  └─ await ── c  cancelled after 2.1 ms\n"
+					   "   └─ await ── d     cancelled after 2.1 ms\n"
+					   "      └─ await ── e  cancelled after 2.1 ms\n"));
+	ctask_history_destroy(history);
+}
+END_TEST
+
 START_TEST(every_frame)
 {
 	struct ctask_history *history = asked_history();
@@ -483,6 +504,7 @@ int main(void)
 	tcase_add_test(tests, nothing);
 	tcase_add_test(tests, a_timeout);
 	tcase_add_test(tests, in_ascii_not_folded);
+	tcase_add_test(tests, strokes);
 	tcase_add_test(tests, every_frame);
 	tcase_add_test(tests, hostile_text);
 	tcase_add_test(tests, many);

@@ -187,6 +187,20 @@ START_TEST(alike_in_a_story)
 }
 END_TEST
 
+/* The way to the same place counts, but not its lines. */
+START_TEST(alike_chains)
+{
+	static const char *const chains[] = { "w:1 f:7", "w:2 f:7", "w:1 x:5 f:7", "w:1 >g:5 f:7" };
+	struct ctask_history *history = asked_history();
+
+	for (int i = 0; i < 4; i++)
+		asked_by(history, asked(history, 0, "x", "w", chains[i]), "r", "reaper",
+			 "reaper:7");
+	assert_stories(history, NULL, true, "1:(1,2,4)(3.)");
+	ctask_history_destroy(history);
+}
+END_TEST
+
 /* What is below lines that fold, folds too: how many are below each does not matter. */
 START_TEST(alike_below)
 {
@@ -222,7 +236,7 @@ START_TEST(alike_stories)
 	timeout_story(history, "fetch", 3);
 	timeout_story(history, "fetch", 2);
 	history->items[7].outcome = CTASK_OUTCOME_PENDING; /* and another */
-	timeout_story(history, "fetch", 0.5);
+	timeout_story(history, "fetch", 2.5);
 	asked(history, 9, "i", "fetch", "inner:1"); /* one more of the same */
 	assert_stories(history, NULL, true, "1:(3.(4.)) 1:(7.(8.)) 3:(9.(10,11.))");
 	s = stories_of(history, NULL, true);
@@ -231,7 +245,7 @@ START_TEST(alike_stories)
 	ck_assert_uint_eq(s->outcome_counts[CTASK_OUTCOME_ABSORBED], 5);
 	ck_assert_uint_eq(s->outcome_counts[CTASK_OUTCOME_CANCELLED], 5);
 	ck_assert_uint_eq(s->outcome_counts[CTASK_OUTCOME_PENDING], 1);
-	ck_assert_double_eq(s->stories[2].delay_low, 0.5);
+	ck_assert_double_eq(s->stories[2].delay_low, 1);
 	ck_assert_double_eq(s->stories[2].delay_high, 3);
 	ck_assert_int_eq(s->stories[2].first_us, history->items[0].time_us);
 	ck_assert_uint_eq(s->stories[2].record_count, 7);
@@ -388,6 +402,7 @@ int main(void)
 	tcase_add_test(tests, timeouts_without_identity);
 	tcase_add_test(tests, causes_that_are_gone);
 	tcase_add_test(tests, alike_in_a_story);
+	tcase_add_test(tests, alike_chains);
 	tcase_add_test(tests, alike_below);
 	tcase_add_test(tests, alike_stories);
 	tcase_add_test(tests, alike_messages);
