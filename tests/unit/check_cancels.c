@@ -121,7 +121,7 @@ START_TEST(strokes)
 	asked(history, 4, "e", "e", NULL);
 	text = render(history, plain, UINT32_MAX);
 	ck_assert_ptr_nonnull(strstr(text, "\n"
-					   "└─ a                cancelled after 2.1 ms\n"
+					   "└─ a                 cancelled after 2.1 ms\n"
 					   "   ├─ await ── b     cancelled after 2.1 ms\n"
 					   "   │  └─ await ── c  cancelled after 2.1 ms\n"
 					   "   └─ await ── d     cancelled after 2.1 ms\n"
