@@ -10,11 +10,15 @@ enum {
 	STACK_SLOTS_MAX = 1 << 16,
 	WRAPPED = 16, /* coroutine_wrapper and the like: what they drive */
 	NEVER_SHOWN = 0xff,
+	INT_TAG = 3, /* Py_INT_TAG, Include/internal/pycore_stackref.h, 3.14 on */
 	HIDDEN_MAX = 8,
 };
 
+/* What a slot of a frame refers to. From 3.14 on a slot may hold a number instead: that is no object. */
 static struct py_object *untagged(uint64_t ref)
 {
+	if (ctask_py.layout.ref_tag_mask && (ref & INT_TAG) == INT_TAG)
+		return NULL;
 	return (struct py_object *)(uintptr_t)(ref & ~(uint64_t)ctask_py.layout
 							      .ref_tag_mask); /* NOLINT */
 }
@@ -53,13 +57,25 @@ static bool is_hidden(const struct py_object *code)
 	return false;
 }
 
+/*
+ * CPython has code objects of its own, _Py_InitCleanup below a specialized call
+ * of a class (3.13 on), that are constants: not to be asked for anything. Their file is called like their function.
+ */
+static bool is_written(const struct py_object *code)
+{
+	const struct ctask_layout *l = &ctask_py.layout;
+
+	return py_word(code, l->code_locals) && py_word(code, l->code_filename) &&
+	       py_word(code, l->code_filename) != py_word(code, l->code_name);
+}
+
 static bool runs_code(const char *frame)
 {
 	const struct py_object *code = untagged(py_word(frame, ctask_py.layout.frame_code));
 	uint8_t owner = owner_of(frame);
 
 	return owner != OWNER_SHIM && owner != OWNER_CSTACK_314 &&
-	       py_is(code, ctask_py.PyCode_Type) && !is_hidden(code);
+	       py_is(code, ctask_py.PyCode_Type) && is_written(code) && !is_hidden(code);
 }
 
 static int lasti_of(const char *frame, const struct py_object *code)

@@ -39,6 +39,10 @@ static bool look_up(void)
 	ctask_py.base_exception = type ? *type : NULL;
 	type = dlsym(RTLD_DEFAULT, "PyExc_KeyboardInterrupt");
 	ctask_py.keyboard_interrupt = type ? *type : NULL;
+	type = dlsym(RTLD_DEFAULT, "PyExc_OSError");
+	ctask_py.os_error = type ? *type : NULL;
+	type = dlsym(RTLD_DEFAULT, "PyExc_KeyError");
+	ctask_py.key_error = type ? *type : NULL;
 	type = dlsym(RTLD_DEFAULT, "PyExc_BaseExceptionGroup");
 	ctask_py.exception_group = type ? *type : NULL;
 	*(void **)&ctask_py.interpreter_now = dlsym(RTLD_DEFAULT, "PyInterpreterState_Get");
@@ -48,7 +52,8 @@ static bool look_up(void)
 	*(void **)&type_lookup = dlsym(RTLD_DEFAULT, "_PyType_Lookup");
 	property_type = dlsym(RTLD_DEFAULT, "PyProperty_Type");
 	return found && ctask_py.interpreter_now && ctask_py.none && ctask_py.py_true &&
-	       ctask_py.base_exception && ctask_py.keyboard_interrupt;
+	       ctask_py.base_exception && ctask_py.os_error && ctask_py.key_error &&
+	       ctask_py.keyboard_interrupt;
 }
 
 /* "3.13.5 (main, …" */
@@ -164,6 +169,25 @@ struct py_object *ctask_python_attr(struct py_object *object, const char *name)
 	if (!found)
 		ctask_py.PyErr_Clear();
 	ctask_py.Py_DecRef(text);
+	return found;
+}
+
+struct py_object *ctask_python_field(struct py_object *object, struct py_type *owner,
+				     const char *name)
+{
+	struct py_object *text = ctask_py.PyUnicode_InternFromString(name), *found = NULL;
+	struct py_object *ours, *theirs;
+
+	if (text && type_lookup) {
+		ours = type_lookup(owner, text);
+		theirs = type_lookup(object->type, text);
+		if (ours && ours == theirs)
+			found = ctask_py.PyObject_GenericGetAttr(object, text);
+	}
+	if (!found)
+		ctask_py.PyErr_Clear();
+	if (text)
+		ctask_py.Py_DecRef(text);
 	return found;
 }
 

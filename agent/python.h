@@ -151,7 +151,7 @@ struct ctask_python {
 	struct py_object *py_true;
 	struct py_object *none;		/* Py_None */
 	struct py_type *base_exception; /* PyExc_BaseException */
-	struct py_type *keyboard_interrupt;
+	struct py_type *keyboard_interrupt, *os_error, *key_error;
 	struct py_type *exception_group; /**< PyExc_BaseExceptionGroup; NULL before 3.11 */
 	/** PyInterpreterState_Get; in 3.8 it has an underscore. */
 	void *(*interpreter_now)(void);
@@ -206,6 +206,13 @@ static inline bool py_isinstance(const struct py_object *object, const struct py
  * NULL for types that have a getter of their own. A new reference, or NULL; no error stays set.
  */
 struct py_object *ctask_python_attr(struct py_object *object, const char *name);
+
+/**
+ * The field @p name that type @p owner gives its instances, whatever derived types call by that name. A
+ * new reference, or NULL; no error stays set.
+ */
+struct py_object *ctask_python_field(struct py_object *object, struct py_type *owner,
+				     const char *name);
 
 /** A module of sys.modules, borrowed; NULL when it is not there. */
 struct py_object *ctask_python_module(const char *name);

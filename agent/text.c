@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { HEAP_TYPE = 1 << 9, TP_STR = 136 };
+enum { TP_STR = 136 /* PyTypeObject.tp_str */ };
 
 static size_t copy_bytes(const char *from, size_t len, char *to, size_t room)
 {
@@ -99,14 +99,36 @@ static bool is_plain(const struct py_object *value)
 	       py_is(value, ctask_py.PyFloat_Type) || py_is(value, ctask_py.PyBytes_Type);
 }
 
-/* The type's str() is that of the built-in exception it derives from. */
-static bool has_built_in_str(const struct py_type *type)
+/* str() of an OSError is made of these, which a program may have set to anything. */
+static bool has_plain_fields(struct py_object *exception)
 {
-	const struct py_type *built_in = type;
+	static const char *const names[] = { "errno", "strerror", "filename", "filename2" };
+	bool plain = true;
 
-	while (built_in && built_in->flags & HEAP_TYPE)
-		built_in = built_in->parent;
-	return built_in && py_word(type, TP_STR) == py_word(built_in, TP_STR);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct py_object *value =
+			ctask_python_field(exception, ctask_py.os_error, names[i]);
+
+		plain &= value && is_plain(value);
+		if (value)
+			ctask_py.Py_DecRef(value);
+	}
+	return plain;
+}
+
+/* str() of it runs no code of the program's, if its arguments are @p plain. */
+static bool has_known_str(struct py_object *exception, bool plain)
+{
+	uint64_t str = py_word(exception->type, TP_STR);
+
+	if (ctask_py.exception_group && str == py_word(ctask_py.exception_group, TP_STR))
+		return true; /* it counts its exceptions, and does not look at them */
+	if (!plain)
+		return false;
+	if (str == py_word(ctask_py.os_error, TP_STR))
+		return has_plain_fields(exception);
+	return str == py_word(ctask_py.base_exception, TP_STR) ||
+	       str == py_word(ctask_py.key_error, TP_STR);
 }
 
 static size_t text_of_plain(struct py_object *exception, char *to, size_t room)
@@ -133,10 +155,7 @@ size_t ctask_text_exception(struct py_object *exception, char *to, size_t room)
 	to[0] = '\0';
 	for (int64_t i = 0; i < count; i++)
 		plain &= is_plain(ctask_py.PyTuple_GetItem(args, i));
-	if (py_isinstance(exception,
-			  ctask_py.exception_group)) /* its str() does not look at its exceptions */
-		plain = true;
-	if (plain && has_built_in_str(exception->type))
+	if (has_known_str(exception, plain))
 		len = text_of_plain(exception, to, room);
 	else if (count)
 		len = ctask_text_copy(ctask_py.PyTuple_GetItem(args, 0), to, room);

@@ -33,8 +33,8 @@ size_t ctask_text_copy(struct py_object *text, char *to, size_t room);
 size_t ctask_text_task_name(struct py_object *name, char *to, size_t room);
 
 /**
- * str(@p exception) where no code of the program's would run: a type that has no
- * __str__ of its own, and arguments that are plain. Else its first argument, if that is a str.
+ * str(@p exception) where no code of the program's would run: the str() of a few
+ * built-in types, with plain arguments. Else its first argument, if that is a str.
  */
 size_t ctask_text_exception(struct py_object *exception, char *to, size_t room);
 
