@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/asking.h"
 #include "analysis/intern.h"
 #include "analysis/number.h"
+#include "analysis/story.h"
 #include "model/cleanup.h"
 
 /*
@@ -36,9 +38,10 @@ struct shapes {
 /* What a line shows of the task itself, as numbers. */
 struct look {
 	uint32_t coroutine, stack, wait, runtime;
-	int32_t cancel_requests;
 	uint64_t wait_id;
-	uint8_t state, wait_kind, cancel_pending, cancel_handled, has_wait_left, unread;
+	uint8_t state, wait_kind, has_wait_left, unread;
+	uint8_t stop, origin; /* of a request to stop: how far it has come, and why it was made */
+	uint32_t times, place, exception; /* the same: how often, where, by what failure */
 };
 
 /* Kinds of waits for something that several tasks share, so that it matters which one it is. */
@@ -107,6 +110,27 @@ static uint32_t coroutine_text(struct shapes *s, const char *text)
 	return s->last_coroutine_number;
 }
 
+/* What is told of a request to stop. False when out of memory. */
+static bool asking_look(struct shapes *s, const struct ctask_task *task, struct look *look)
+{
+	const struct ctask_asking asking = ctask_asking_of(s->snap, task);
+	const struct ctask_cancellation *cause = asking.cause;
+
+	look->stop = (uint8_t)asking.stop;
+	look->times = asking.times;
+	if (!cause)
+		return true;
+	look->origin = (uint8_t)cause->origin;
+	look->place = ctask_story_where(s->snap->history, cause);
+	if (look->place == CTASK_NONE) /* then it is told what kind of thing asked */
+		look->place -= 1 + (uint32_t)cause->requester_kind;
+	if (cause->exception_type)
+		look->exception = ctask_intern(&s->texts, cause->exception_type,
+					       strlen(cause->exception_type)) +
+				  1;
+	return !cause->exception_type || look->exception != 0;
+}
+
 /* The look of the task alone, or UINT32_MAX when out of memory. */
 static uint32_t own_look(struct shapes *s, uint32_t task)
 {
@@ -122,13 +146,12 @@ static uint32_t own_look(struct shapes *s, uint32_t task)
 	if (look.coroutine == UINT32_MAX || look.stack == UINT32_MAX || look.wait == UINT32_MAX)
 		return UINT32_MAX;
 	look.runtime = t->runtime;
-	look.cancel_requests = t->cancel_requests;
 	look.state = t->state;
 	look.wait_kind = t->wait_kind;
 	if (t->wait_kind < CTASK_WAIT_KINDS && is_shared_wait[t->wait_kind])
 		look.wait_id = t->wait_id;
-	look.cancel_pending = t->cancel_pending;
-	look.cancel_handled = t->cancel_handled;
+	if (!asking_look(s, t, &look))
+		return UINT32_MAX;
 	look.unread = s->unread[task];
 	look.has_wait_left = !isnan(t->wait_left_s);
 	return ctask_intern(&s->own, &look, sizeof(look));

@@ -3,7 +3,10 @@
 #include "cli/look.h"
 
 static const struct argp_option options[] = {
-	{ "all", 'a', NULL, 0, "Show every frame of every task, the runtime's own too", 1 },
+	{ "all", 'a', NULL, 0,
+	  "Show every frame of every task, the runtime's own too; and, where an agent in the process "
+	  "knows, when, by whom and where it was made",
+	  1 },
 	{ "no-fold", 'c', NULL, 0, "Show each of several identical tasks", 1 },
 	{ "ids", 'p', NULL, 0,
 	  "Show ids, also of locks and queues; each task then has its own line, as with -c", 1 },

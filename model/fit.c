@@ -9,16 +9,6 @@
 #include "model/cleanup.h"
 #include "model/lookup.h"
 
-static int look_up_tasks(const struct ctask_snapshot *snap, struct ctask_lookup *tasks)
-{
-	for (uint32_t i = 0; i < snap->task_count; i++) {
-		if (ctask_lookup_add(tasks, snap->tasks[i].id, i))
-			return -ENOMEM;
-	}
-	ctask_lookup_sort(tasks);
-	return 0;
-}
-
 /* When the snapshot was taken; the end of all times where that is not known. */
 static int64_t instant_of(const struct ctask_snapshot *snap)
 {
@@ -83,7 +73,7 @@ int ctask_fit_births(struct ctask_history *history, const struct ctask_snapshot 
 	auto_lookup tasks = { 0 };
 	auto_free uint32_t *known = malloc(((size_t)other->frame_count + 1) * sizeof(*known));
 
-	if (!known || look_up_tasks(snap, &tasks))
+	if (!known || ctask_lookup_add_tasks(&tasks, snap))
 		return -ENOMEM;
 	if (other != history) {
 		memset(known, 0xff, ((size_t)other->frame_count + 1) * sizeof(*known));
@@ -103,6 +93,19 @@ int ctask_fit_births(struct ctask_history *history, const struct ctask_snapshot 
 	}
 	history->birth_count = keep_births(history, snap, &tasks);
 	return 0;
+}
+
+/* A maker that has ended, and whose address another task has by now, has no id any more. */
+static void forget_makers(struct ctask_history *history)
+{
+	for (uint32_t i = 0; i < history->birth_count; i++) {
+		struct ctask_birth_facts *birth = &history->births[i];
+		const struct ctask_birth_facts *maker =
+			birth->creator ? ctask_history_birth(history, birth->creator) : NULL;
+
+		if (maker && maker->time_us > birth->time_us)
+			birth->creator = 0;
+	}
 }
 
 /* --- requests --- */
@@ -155,9 +158,10 @@ int ctask_fit_history(struct ctask_snapshot *snap)
 	if (!history)
 		return 0;
 	kept = calloc((size_t)history->count + 1, sizeof(*kept));
-	if (!kept || look_up_tasks(snap, &tasks))
+	if (!kept || ctask_lookup_add_tasks(&tasks, snap))
 		return -ENOMEM;
 	history->birth_count = keep_births(history, snap, &tasks);
+	forget_makers(history);
 	for (uint32_t i = 0; i < history->count; i++) {
 		struct ctask_cancellation *item = &history->items[i];
 

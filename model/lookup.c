@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "model/array.h"
-#include "model/snapshot.h"
 
 void ctask_lookup_fini(struct ctask_lookup *lookup)
 {
@@ -36,6 +35,16 @@ void ctask_lookup_sort(struct ctask_lookup *lookup)
 {
 	if (lookup->count)
 		qsort(lookup->entries, lookup->count, sizeof(*lookup->entries), compare);
+}
+
+int ctask_lookup_add_tasks(struct ctask_lookup *lookup, const struct ctask_snapshot *snap)
+{
+	for (uint32_t i = 0; i < snap->task_count; i++) {
+		if (ctask_lookup_add(lookup, snap->tasks[i].id, i))
+			return -ENOMEM;
+	}
+	ctask_lookup_sort(lookup);
+	return 0;
 }
 
 uint32_t ctask_lookup_first(const struct ctask_lookup *lookup, uint64_t addr)

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "model/snapshot.h"
+
 struct ctask_lookup_entry {
 	uint64_t addr;
 	uint32_t index;
@@ -18,6 +20,8 @@ struct ctask_lookup {
 void ctask_lookup_fini(struct ctask_lookup *lookup);
 /** 0 or -ENOMEM. */
 int ctask_lookup_add(struct ctask_lookup *lookup, uint64_t addr, uint32_t index);
+/** The tasks of @p snap by their ids, sorted. 0 or -ENOMEM. */
+int ctask_lookup_add_tasks(struct ctask_lookup *lookup, const struct ctask_snapshot *snap);
 /** Then entries are in the order of addr, equal ones in that of index. */
 void ctask_lookup_sort(struct ctask_lookup *lookup);
 /** Where in the sorted entries the first of @p addr is; count when there is none. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/asking.h"
 #include "analysis/order.h"
 #include "cli/render/glyph.h"
 #include "cli/render/render.h"
@@ -37,6 +38,11 @@ static const char *const columns[] = {
 	"cancel_pending",
 	"cancel_handled",
 	"awaited_by",
+	"age_s",
+	"created_by",
+	"created_function",
+	"created_file",
+	"created_line",
 };
 
 static void put_separator(struct sheet *s)
@@ -125,6 +131,30 @@ static void put_wait(struct sheet *s, const struct ctask_task *t)
 		fprintf(s->out, "%.6f", t->wait_left_s);
 }
 
+static void put_birth(struct sheet *s, const struct ctask_task *t)
+{
+	const struct ctask_history *history = s->snap->history;
+	const struct ctask_birth_facts *birth =
+		history ? ctask_history_birth(history, t->id) : NULL;
+	const struct ctask_frame *frame = birth && birth->frame < history->frame_count
+						  ? &history->frames[birth->frame]
+						  : NULL;
+	double age_s = ctask_task_age_s(s->snap, t);
+
+	if (!isnan(age_s))
+		fprintf(s->out, "%.6f", age_s);
+	put_separator(s);
+	if (birth && birth->creator)
+		fprintf(s->out, "0x%" PRIx64, birth->creator);
+	put_separator(s);
+	put_text(s, frame ? frame->name : NULL);
+	put_separator(s);
+	put_text(s, frame ? frame->filename : NULL);
+	put_separator(s);
+	if (frame && frame->line)
+		fprintf(s->out, "%u", frame->line);
+}
+
 static void put_task(struct sheet *s, uint32_t i, uint32_t *told)
 {
 	const struct ctask_task *t = &s->snap->tasks[i];
@@ -150,6 +180,8 @@ static void put_task(struct sheet *s, uint32_t i, uint32_t *told)
 	fputs_unlocked(t->cancel_handled ? "true" : "false", s->out);
 	put_separator(s);
 	put_waiters(s, i, told);
+	put_separator(s);
+	put_birth(s, t);
 	fputc_unlocked('\n', s->out);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/asking.h"
 #include "cli/render/words.h"
 
 enum { CMDLINE_COLUMNS = 72 };
@@ -29,15 +30,17 @@ static void task_count(struct ctask_line *line, uint64_t shown, uint64_t all)
 /* " (1 running, 3 asked to stop, 2 went on though asked to)": what one would look for first. */
 static void notable(struct ctask_line *line, const struct ctask_snapshot *snap)
 {
-	uint32_t running = 0, stopping = 0, past = 0;
+	uint32_t running = 0, stopping = 0, past = 0, swallowed = 0;
 	const char *before = " (";
 
 	for (uint32_t i = 0; i < snap->task_count; i++) {
-		enum ctask_stop stop = ctask_words_stop_of(&snap->tasks[i]);
+		enum ctask_stop stop = ctask_asking_of(snap, &snap->tasks[i]).stop;
 
 		running += snap->tasks[i].state == CTASK_RUNNING;
-		stopping += stop == CTASK_STOP_PENDING || stop == CTASK_STOP_HANDLED;
+		stopping += stop == CTASK_STOP_PENDING || stop == CTASK_STOP_HANDLED ||
+			    stop == CTASK_STOP_OPEN;
 		past += stop == CTASK_STOP_PAST;
+		swallowed += stop == CTASK_STOP_SWALLOWED;
 	}
 	if (running) {
 		ctask_line_format(line, "%s%u running", before, running);
@@ -50,9 +53,16 @@ static void notable(struct ctask_line *line, const struct ctask_snapshot *snap)
 		ctask_line_style(line, CTASK_STYLE_DIM);
 		before = ", ";
 	}
+	if (swallowed) {
+		ctask_line_words(line, before);
+		ctask_line_style(line, CTASK_STYLE_ALARM);
+		ctask_line_format(line, "%u swallowed that and went on", swallowed);
+		ctask_line_style(line, CTASK_STYLE_DIM);
+		before = ", ";
+	}
 	if (past)
 		ctask_line_format(line, "%s%u went on though asked to stop", before, past);
-	if (running || stopping || past)
+	if (running || stopping || past || swallowed)
 		ctask_line_words(line, ")");
 }
 

@@ -13,7 +13,7 @@ struct ctask_render_options {
 	bool color;	/**< a terminal's escape sequences */
 	uint32_t width; /**< columns to which lines are cut; 0 = they are not */
 	bool fold;	/**< identical siblings become one line */
-	bool frames;	/**< every frame, the runtime's own too */
+	bool frames;	/**< every frame, the runtime's own too; and how tasks were made */
 	bool ids;
 };
 

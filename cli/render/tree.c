@@ -10,6 +10,7 @@
 #include "analysis/tree.h"
 #include "cli/render/heading.h"
 #include "cli/render/line.h"
+#include "cli/render/stops.h"
 #include "cli/render/words.h"
 #include "model/cleanup.h"
 
@@ -45,7 +46,8 @@ struct drawing {
 	const struct strokes *strokes;
 	FILE *out;
 	struct ctask_line line, wait, place;
-	uint32_t level_count; /* levels that are drawn */
+	struct ctask_lookup tasks; /* empty unless it is needed */
+	uint32_t level_count;	   /* levels that are drawn */
 	uint32_t wait_column;
 	/* Columns that a line must have to show the name, and the first function too. */
 	uint32_t name_end, function_end;
@@ -225,9 +227,9 @@ static void add_wait(struct drawing *d, const struct ctask_node *node, struct ct
 		ctask_line_words(line, cycle ? "await cycle, drawn above" : "drawn above");
 		return;
 	}
-	if (ctask_words_stop_of(t) != CTASK_STOP_NONE) {
+	if (ctask_asking_of(d->snap, t).stop != CTASK_STOP_NONE) {
 		separate(d, line);
-		ctask_words_stop(line, t);
+		ctask_stop_put(line, d->snap, alike);
 	}
 	if (t->state == CTASK_RUNNING) {
 		separate(d, line);
@@ -372,6 +374,21 @@ static void draw_frames(struct drawing *d, const struct ctask_node *node)
 	}
 }
 
+/* Where and by whom it was made. */
+static void draw_birth(struct drawing *d, const struct ctask_node *node)
+{
+	const struct ctask_task *t = &d->snap->tasks[node->task];
+
+	if (!ctask_birth_is_known(d->snap, t))
+		return;
+	begin(d);
+	ctask_line_style(&d->line, CTASK_STYLE_DIM);
+	add_levels(d, node->depth);
+	ctask_line_words(&d->line, node->child_count ? d->strokes->through : d->strokes->none);
+	ctask_birth_put(&d->line, d->snap, &d->tasks, t);
+	put(d);
+}
+
 static void draw_node(struct drawing *d, const struct ctask_node *node)
 {
 	draw_line(d, node);
@@ -380,6 +397,8 @@ static void draw_node(struct drawing *d, const struct ctask_node *node)
 		return;
 	if (d->options->frames || d->snap->tasks[node->task].state == CTASK_RUNNING)
 		draw_frames(d, node);
+	if (d->options->frames)
+		draw_birth(d, node);
 }
 
 /* Waits stand in one column, as far right as the first lines need, but not too far. */
@@ -465,12 +484,16 @@ int ctask_render_tree(const struct ctask_snapshot *snap, const struct ctask_rend
 	if (ret)
 		return ret;
 	d.tree = tree;
-	draw(&d, runtimes);
+	if (options->frames && snap->history && ctask_lookup_add_tasks(&d.tasks, snap))
+		d.line.failed = true;
+	else
+		draw(&d, runtimes);
 	if (d.line.failed || d.wait.failed || d.place.failed)
 		ret = ctask_fail(err, ENOMEM, "out of memory");
 	ctask_line_fini(&d.line);
 	ctask_line_fini(&d.wait);
 	ctask_line_fini(&d.place);
+	ctask_lookup_fini(&d.tasks);
 	ctask_tree_destroy(tree);
 	return ret;
 }

@@ -264,40 +264,6 @@ void ctask_words_full_place(struct ctask_line *line, const struct ctask_frame *f
 	place(line, frame->filename ? frame->filename : "?", frame->line);
 }
 
-enum ctask_stop ctask_words_stop_of(const struct ctask_task *task)
-{
-	if (task->state == CTASK_DONE)
-		return CTASK_STOP_NONE;
-	if (task->cancel_pending)
-		return CTASK_STOP_PENDING;
-	if (task->cancel_handled)
-		return CTASK_STOP_HANDLED;
-	return task->cancel_requests > 0 ? CTASK_STOP_PAST : CTASK_STOP_NONE;
-}
-
-void ctask_words_stop(struct ctask_line *line, const struct ctask_task *task)
-{
-	static const struct {
-		const char *asked, *then;
-		enum ctask_style style;
-	} words[] = {
-		[CTASK_STOP_PENDING] = { "asked to stop", ", not delivered yet",
-					 CTASK_STYLE_ALARM },
-		[CTASK_STOP_HANDLED] = { "asked to stop", ", cleaning up", CTASK_STYLE_ALARM },
-		[CTASK_STOP_PAST] = { "was asked to stop", ", goes on", CTASK_STYLE_NOTE },
-	};
-	enum ctask_stop stop = ctask_words_stop_of(task);
-
-	if (stop == CTASK_STOP_NONE)
-		return;
-	ctask_line_style(line, words[stop].style);
-	ctask_line_words(line, words[stop].asked);
-	if (task->cancel_requests > 1)
-		ctask_line_format(line, " %d times", task->cancel_requests);
-	ctask_line_words(line, words[stop].then);
-	ctask_line_style(line, CTASK_STYLE_PLAIN);
-}
-
 /* A number of a text, and its least and greatest in all texts that are alike, as they wrote it. */
 struct range {
 	struct ctask_number at, low, high;

@@ -54,17 +54,6 @@ void ctask_words_place(struct ctask_line *line, const struct ctask_frame *frame)
 void ctask_words_full_place(struct ctask_line *line, const struct ctask_frame *frame);
 /** The file as ctask_words_place() would say it: the end of @p filename. */
 ctask_text ctask_words_short_file(ctask_text filename);
-/** How far a request to stop has come, if there is one. */
-enum ctask_stop {
-	CTASK_STOP_NONE,
-	CTASK_STOP_PENDING, /**< made, and not delivered yet */
-	CTASK_STOP_HANDLED, /**< delivered: the task cleans up */
-	CTASK_STOP_PAST,    /**< delivered once, and the task goes on: often as it should */
-};
-
-enum ctask_stop ctask_words_stop_of(const struct ctask_task *task);
-/** "asked to stop 3 times, cleaning up", in its style; nothing for CTASK_STOP_NONE. */
-void ctask_words_stop(struct ctask_line *line, const struct ctask_task *task);
 /** "sleep, 0.9 to 3.2 s left": what it waits for; nothing when it does not wait. */
 void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap,
 		      struct ctask_alike alike);

@@ -403,11 +403,12 @@ START_TEST(csv)
 	assert_text(snap, ctask_render_csv, plain,
 		    "id,name,runtime,thread_id,state,coroutine,function,file,line,waiting_for,"
 		    "waiting_for_text,waiting_for_id,left_s,cancel_requests,cancel_pending,"
-		    "cancel_handled,awaited_by\n"
+		    "cancel_handled,awaited_by,age_s,created_by,created_function,created_file,"
+		    "created_line\n"
 		    "0x7f0000000000,\"say \"\"hi\"\", you\",0,4242,waiting,worker,worker,"
-		    "/srv/svc.py,33,gather,gather,,,0,false,false,\n"
+		    "/srv/svc.py,33,gather,gather,,,0,false,false,,,,,,\n"
 		    "0x7f0000000100,zz,0,4242,waiting,worker,worker,/srv/svc.py,33,sleep,"
-		    "\"sleep, 5 s\",0xabc,1.500000,0,false,true,0x7f0000000000\n");
+		    "\"sleep, 5 s\",0xabc,1.500000,0,false,true,0x7f0000000000,,,,,\n");
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
