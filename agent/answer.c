@@ -17,7 +17,8 @@ enum { STACK_BYTES = 1 << 20 };
 enum state { RESTING, WORKING, DONE };
 
 static struct {
-	uint32_t state; /* enum state; atomic: the two threads hand the rest to each other with it */
+	uint32_t
+		state; /* enum state; atomic: the two threads hand the rest to each other with it */
 	uint32_t number;
 	char request[CTASK_REQUEST_BYTES_MAX];
 	struct ctask_answer answer;

@@ -95,6 +95,7 @@ struct asking {
 	struct py_object *target;
 	struct py_object *task, *loop; /* that run in this thread */
 	double now;
+	bool has_exception_message;
 	bool of_block; /* the construct is a block that the target itself is inside of */
 	struct ctask_text_bytes target_name, requester_name, failed_name, message;
 	char exception_message[TEXT_MAX];
@@ -128,7 +129,8 @@ static void take_exception(struct asking *a, struct py_object *exception, struct
 	name = exception->type->name;
 	dot = strrchr(name, '.');
 	a->record.exception_type = ctask_word_of(dot ? dot + 1 : name);
-	ctask_text_exception(exception, a->exception_message, sizeof(a->exception_message));
+	a->has_exception_message =
+		ctask_text_exception(exception, a->exception_message, sizeof(a->exception_message));
 	if (task) {
 		a->record.failed_task = (uint64_t)(uintptr_t)task;
 		a->failed_name = ctask_task_name(task, a->failed_copy, sizeof(a->failed_copy));
@@ -579,7 +581,7 @@ static void put_texts(struct asking *a, const uint32_t *target_stack, int target
 		r->requester_name = put_text(&a->requester_name);
 	if (r->failed_task)
 		r->failed_task_name = put_text(&a->failed_name);
-	if (r->exception_type) {
+	if (a->has_exception_message) {
 		struct ctask_text_bytes message = plain_text(a->exception_message);
 
 		r->exception_message = put_text(&message);
@@ -639,7 +641,7 @@ static uint64_t record_call(const struct ctask_call *call, struct py_object *mes
 	};
 	a.target = call->target;
 	a.task = a.loop = NULL;
-	a.of_block = false;
+	a.of_block = a.has_exception_message = false;
 	a.now = ctask_monotonic();
 	a.requester_name = (struct ctask_text_bytes){ 0 };
 	a.exception_message[0] = a.callback_name[0] = '\0';

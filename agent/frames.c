@@ -12,6 +12,7 @@ enum {
 	NEVER_SHOWN = 0xff,
 	INT_TAG = 3, /* Py_INT_TAG, Include/internal/pycore_stackref.h, 3.14 on */
 	HIDDEN_MAX = 8,
+	WRAPPERS_MAX = 4,
 };
 
 /* What a slot of a frame refers to. From 3.14 on a slot may hold a number instead: that is no object. */
@@ -310,7 +311,9 @@ struct py_object *ctask_gen_code(const struct py_object *gen)
 	struct py_object *code;
 	const char *frame;
 
-	if (!is_gen(gen))
+	for (int i = 0; gen && is_wrapper(gen) && i < WRAPPERS_MAX; i++)
+		gen = py_pointer(gen, WRAPPED);
+	if (!gen || !is_gen(gen))
 		return NULL;
 	frame = l->gen_frame_inline ? (const char *)gen + l->gen_frame
 				    : py_pointer(gen, l->gen_frame);

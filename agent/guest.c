@@ -57,6 +57,17 @@ static void forget_the_parent(void)
 	ctask_cancel_forget();
 }
 
+/*
+ * Python has ended. A program may start it again, but what was learnt of it is gone with
+ * the first: from now on the hooks only pass on.
+ */
+static void python_has_ended(void)
+{
+	ctask_guest_state = CTASK_GUEST_REFUSED;
+	if (ctask_writer.header)
+		ctask_writer.header->flags |= CTASK_HISTORY_ENDED;
+}
+
 static size_t history_bytes(void)
 {
 	const char *text = getenv("CTASK_HISTORY_BYTES");
@@ -71,7 +82,7 @@ static size_t history_bytes(void)
 
 static int begin(void)
 {
-	static bool watches_forks;
+	static bool watches;
 	int ret = ctask_python_meet();
 
 	if (!ret)
@@ -85,9 +96,10 @@ static int begin(void)
 	if (ret)
 		return ret;
 	ctask_pytask_hook();
-	if (!watches_forks)
-		pthread_atfork(step_aside, NULL, forget_the_parent);
-	watches_forks = true;
+	if (!watches && (ctask_py.Py_AtExit(python_has_ended) ||
+			 pthread_atfork(step_aside, NULL, forget_the_parent)))
+		return -ENOTSUP;
+	watches = true;
 	ctask_serve_start(ctask_writer.header, ctask_writer.fd);
 	return 0;
 }

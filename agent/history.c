@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,12 +109,18 @@ static void lay_out(struct ctask_history_header *h, size_t bytes)
 
 static int make_file(uint64_t bytes)
 {
+	struct rlimit limit;
 	int fd =
 		(int)syscall(SYS_memfd_create, CTASK_HISTORY_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int high;
 
 	if (fd < 0)
 		return -errno;
+	/* Beyond this limit a file does not just fail to grow: a signal ends the process. */
+	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < bytes) {
+		close(fd);
+		return -EFBIG;
+	}
 	high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR);
 	if (high >= 0) {
 		close(fd);

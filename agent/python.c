@@ -18,9 +18,23 @@ struct ctask_python ctask_py;
 static struct py_object *(*type_lookup)(struct py_type *, struct py_object *);
 static struct py_type *property_type;
 
+static const struct {
+	const char *name;
+	size_t where;
+} exceptions[] = {
+	{ "PyExc_BaseException", offsetof(struct ctask_python, base_exception) },
+	{ "PyExc_KeyboardInterrupt", offsetof(struct ctask_python, keyboard_interrupt) },
+	{ "PyExc_KeyError", offsetof(struct ctask_python, key_error) },
+	{ "PyExc_OSError", offsetof(struct ctask_python, os_error) },
+	{ "PyExc_ImportError", offsetof(struct ctask_python, import_error) },
+	{ "PyExc_UnicodeDecodeError", offsetof(struct ctask_python, unicode_decode_error) },
+	{ "PyExc_UnicodeEncodeError", offsetof(struct ctask_python, unicode_encode_error) },
+	{ "PyExc_BaseExceptionGroup", offsetof(struct ctask_python, exception_group) },
+};
+
 static bool look_up(void)
 {
-	struct py_type **type;
+	static const struct py_type *none;
 	bool found = true;
 
 #define FUNCTION(name, result, parameters)                                                         \
@@ -35,25 +49,23 @@ static bool look_up(void)
 #undef TYPE
 	*(void **)&ctask_py.none = dlsym(RTLD_DEFAULT, "_Py_NoneStruct");
 	*(void **)&ctask_py.py_true = dlsym(RTLD_DEFAULT, "_Py_TrueStruct");
-	type = dlsym(RTLD_DEFAULT, "PyExc_BaseException");
-	ctask_py.base_exception = type ? *type : NULL;
-	type = dlsym(RTLD_DEFAULT, "PyExc_KeyboardInterrupt");
-	ctask_py.keyboard_interrupt = type ? *type : NULL;
-	type = dlsym(RTLD_DEFAULT, "PyExc_OSError");
-	ctask_py.os_error = type ? *type : NULL;
-	type = dlsym(RTLD_DEFAULT, "PyExc_KeyError");
-	ctask_py.key_error = type ? *type : NULL;
-	type = dlsym(RTLD_DEFAULT, "PyExc_BaseExceptionGroup");
-	ctask_py.exception_group = type ? *type : NULL;
+	*(void **)&ctask_py.Py_AtExit = dlsym(RTLD_DEFAULT, "Py_AtExit");
+	for (size_t i = 0; i < sizeof(exceptions) / sizeof(exceptions[0]); i++) {
+		struct py_type **type = dlsym(RTLD_DEFAULT, exceptions[i].name);
+
+		memcpy((char *)&ctask_py + exceptions[i].where, type ? (void *)type : &none,
+		       sizeof(none));
+		found &= type ||
+			 exceptions[i].where == offsetof(struct ctask_python, exception_group);
+	}
 	*(void **)&ctask_py.interpreter_now = dlsym(RTLD_DEFAULT, "PyInterpreterState_Get");
 	if (!ctask_py.interpreter_now)
 		*(void **)&ctask_py.interpreter_now =
 			dlsym(RTLD_DEFAULT, "_PyInterpreterState_Get");
 	*(void **)&type_lookup = dlsym(RTLD_DEFAULT, "_PyType_Lookup");
 	property_type = dlsym(RTLD_DEFAULT, "PyProperty_Type");
-	return found && ctask_py.interpreter_now && ctask_py.none && ctask_py.py_true &&
-	       ctask_py.base_exception && ctask_py.os_error && ctask_py.key_error &&
-	       ctask_py.keyboard_interrupt;
+	return found && ctask_py.Py_AtExit && ctask_py.interpreter_now && ctask_py.none &&
+	       ctask_py.py_true;
 }
 
 /* "3.13.5 (main, …" */

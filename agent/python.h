@@ -148,11 +148,12 @@ struct ctask_python {
 #define TYPE(name) struct py_type *name;
 	CTASK_PYTHON_TYPES(TYPE)
 #undef TYPE
-	struct py_object *py_true;
-	struct py_object *none;		/* Py_None */
-	struct py_type *base_exception; /* PyExc_BaseException */
-	struct py_type *keyboard_interrupt, *os_error, *key_error;
+	struct py_object *py_true, *none;
+	/* PyExc_… */
+	struct py_type *base_exception, *keyboard_interrupt, *key_error, *os_error, *import_error;
+	struct py_type *unicode_decode_error, *unicode_encode_error;
 	struct py_type *exception_group; /**< PyExc_BaseExceptionGroup; NULL before 3.11 */
+	int (*Py_AtExit)(void (*)(void));
 	/** PyInterpreterState_Get; in 3.8 it has an underscore. */
 	void *(*interpreter_now)(void);
 	void *interpreter; /**< the one that asyncio was met in: its types are those that are known */

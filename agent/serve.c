@@ -24,6 +24,7 @@ enum {
 	ANSWERS_KEPT_MAX = 4,	/* that clients are still reading, in files in memory */
 	ACCEPT_AGAIN_MS = 1000, /* when there was no room for a file */
 	STEP_ASIDE_MS = 10,
+	SEE_OFF_MS = 2, /* that a client who has its reply takes to be gone */
 };
 
 /*
@@ -543,9 +544,14 @@ bool ctask_serve_step_aside(void)
 	int saved = errno;
 	int64_t until;
 
-	if (serve.pid != getpid() || thread <= 0 || !serve.history->socket_path[0] ||
-	    __atomic_load_n(&serve.is_served, __ATOMIC_SEQ_CST))
+	if (serve.pid != getpid() || thread <= 0 || !serve.history->socket_path[0])
 		return false;
+	until = now_ns() + (int64_t)SEE_OFF_MS * NS_PER_MS;
+	while (__atomic_load_n(&serve.is_served, __ATOMIC_SEQ_CST)) {
+		if (now_ns() >= until)
+			return false;
+		sched_yield();
+	}
 	until = now_ns() + (int64_t)STEP_ASIDE_MS * NS_PER_MS;
 	__atomic_store_n(&serve.ends, true, __ATOMIC_SEQ_CST);
 	wake_thread();

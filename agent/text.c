@@ -99,15 +99,25 @@ static bool is_plain(const struct py_object *value)
 	       py_is(value, ctask_py.PyFloat_Type) || py_is(value, ctask_py.PyBytes_Type);
 }
 
-/* str() of an OSError is made of these, which a program may have set to anything. */
-static bool has_plain_fields(struct py_object *exception)
+/* Built-in types whose str() is made of fields, which a program may have set to anything. */
+static const struct {
+	size_t type; /* where ctask_py has it */
+	const char *fields[4];
+} fielded[] = {
+	{ offsetof(struct ctask_python, os_error),
+	  { "errno", "strerror", "filename", "filename2" } },
+	{ offsetof(struct ctask_python, unicode_decode_error), { "encoding", "object", "reason" } },
+	{ offsetof(struct ctask_python, unicode_encode_error), { "encoding", "object", "reason" } },
+	{ offsetof(struct ctask_python, import_error), { "msg", "name", "path" } },
+};
+
+static bool has_plain_fields(struct py_object *exception, struct py_type *type,
+			     const char *const *fields)
 {
-	static const char *const names[] = { "errno", "strerror", "filename", "filename2" };
 	bool plain = true;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct py_object *value =
-			ctask_python_field(exception, ctask_py.os_error, names[i]);
+	for (int i = 0; i < 4 && fields[i]; i++) {
+		struct py_object *value = ctask_python_field(exception, type, fields[i]);
 
 		plain &= value && is_plain(value);
 		if (value)
@@ -125,41 +135,40 @@ static bool has_known_str(struct py_object *exception, bool plain)
 		return true; /* it counts its exceptions, and does not look at them */
 	if (!plain)
 		return false;
-	if (str == py_word(ctask_py.os_error, TP_STR))
-		return has_plain_fields(exception);
+	for (size_t i = 0; i < sizeof(fielded) / sizeof(fielded[0]); i++) {
+		struct py_type *type = py_pointer(&ctask_py, (uint32_t)fielded[i].type);
+
+		if (str == py_word(type, TP_STR))
+			return has_plain_fields(exception, type, fielded[i].fields);
+	}
 	return str == py_word(ctask_py.base_exception, TP_STR) ||
 	       str == py_word(ctask_py.key_error, TP_STR);
 }
 
-static size_t text_of_plain(struct py_object *exception, char *to, size_t room)
+static void text_of_plain(struct py_object *exception, char *to, size_t room)
 {
 	struct py_object *text = ctask_py.PyObject_Str(exception);
-	size_t len = 0;
-
 	if (text) {
-		len = ctask_text_copy(text, to, room);
+		ctask_text_copy(text, to, room);
 		ctask_py.Py_DecRef(text);
 	} else {
 		ctask_py.PyErr_Clear();
 	}
-	return len;
 }
 
-size_t ctask_text_exception(struct py_object *exception, char *to, size_t room)
+bool ctask_text_exception(struct py_object *exception, char *to, size_t room)
 {
-	struct py_object *args = ctask_python_attr(exception, "args");
-	bool plain = py_is(args, ctask_py.PyTuple_Type);
+	struct py_object *args = ctask_python_field(exception, ctask_py.base_exception, "args");
+	bool plain = py_is(args, ctask_py.PyTuple_Type), known;
 	int64_t count = plain ? ctask_py.PyTuple_Size(args) : 0;
-	size_t len = 0;
 
 	to[0] = '\0';
 	for (int64_t i = 0; i < count; i++)
 		plain &= is_plain(ctask_py.PyTuple_GetItem(args, i));
-	if (has_known_str(exception, plain))
-		len = text_of_plain(exception, to, room);
-	else if (count)
-		len = ctask_text_copy(ctask_py.PyTuple_GetItem(args, 0), to, room);
+	known = has_known_str(exception, plain);
+	if (known)
+		text_of_plain(exception, to, room);
 	if (args)
 		ctask_py.Py_DecRef(args);
-	return len;
+	return known;
 }

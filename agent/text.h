@@ -33,9 +33,9 @@ size_t ctask_text_copy(struct py_object *text, char *to, size_t room);
 size_t ctask_text_task_name(struct py_object *name, char *to, size_t room);
 
 /**
- * str(@p exception) where no code of the program's would run: the str() of a few
- * built-in types, with plain arguments. Else its first argument, if that is a str.
+ * Copy str(@p exception). False where that could run code of the program's: only the str() of
+ * a few built-in types is called, and only with arguments that are plain.
  */
-size_t ctask_text_exception(struct py_object *exception, char *to, size_t room);
+bool ctask_text_exception(struct py_object *exception, char *to, size_t room);
 
 #endif

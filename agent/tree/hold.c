@@ -1,14 +1,62 @@
-/* hold.c - the lock of the interpreter that we are in. */
+/* hold.c - a moment in which no Python runs in the process that we are in. */
 #include "agent/tree/hold.h"
 
-#include <stdbool.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "agent/portable.h"
 
-enum { OWN_LOCKS_SINCE_MINOR = 12 };
+enum {
+	OWN_LOCKS_SINCE_MINOR = 12,
+	COMES_MS = 50,	 /* how long the main thread is waited for */
+	STANDS_MS = 200, /* and how long it waits for us */
+	NS_PER_MS = 1000000,
+};
 
-static int state; /* of the one thread that may hold it */
+/*
+ * What the two threads know of each other, in one futex word: a number for each
+ * attempt, times four, and one of these.
+ */
+enum { NOBODY, ASKED, STANDS, STANDS_IN_VAIN };
+
+static uint32_t word;
+static uint32_t queued; /* the main thread still has a call of ours before it */
+static int lock_state;	/* of the lock, where that was taken */
+static bool has_lock;
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/* Until the word is no longer @p value, or it is @p until_ns. False for the latter. */
+static bool wait_while(uint32_t value, int64_t until_ns)
+{
+	while (__atomic_load_n(&word, __ATOMIC_SEQ_CST) == value) {
+		int64_t left = until_ns - now_ns();
+		struct timespec t = { .tv_sec = left / 1000000000, .tv_nsec = left % 1000000000 };
+
+		if (left <= 0)
+			return false;
+		syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, &t, NULL, 0);
+	}
+	return true;
+}
+
+static bool change(uint32_t from, uint32_t to)
+{
+	if (!__atomic_compare_exchange_n(&word, &from, to, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return false;
+	syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+	return true;
+}
 
 static void *function(const char *name)
 {
@@ -26,6 +74,7 @@ static bool is_ending(void)
 	return !is_initialized || !is_finalizing || !is_initialized() || is_finalizing();
 }
 
+/* With the lock. */
 static bool has_one_lock(void)
 {
 	const char *(*version)(void) = (const char *(*)(void))function("Py_GetVersion");
@@ -37,22 +86,77 @@ static bool has_one_lock(void)
 	return atoi(version() + 2) < OWN_LOCKS_SINCE_MINOR || !next(head());
 }
 
-int ctask_hold_take(int (*may_hold)(void))
+/* In Python's main thread, with the lock. */
+static int stand(void *attempt)
 {
-	int (*ensure)(void) = (int (*)(void))function("PyGILState_Ensure");
+	uint32_t number = (uint32_t)(uintptr_t)attempt;
+	uint32_t how = has_one_lock() ? STANDS : STANDS_IN_VAIN;
+	int saved = errno;
 
-	if (!ensure || (may_hold && !may_hold()) || is_ending())
-		return -EBUSY;
-	state = ensure();
-	if (has_one_lock())
+	__atomic_store_n(&queued, 0, __ATOMIC_SEQ_CST);
+	if (change(number | ASKED, number | how) &&
+	    !wait_while(number | how, now_ns() + (int64_t)STANDS_MS * NS_PER_MS))
+		(void)change(number | how, number | NOBODY);
+	errno = saved;
+	return 0;
+}
+
+/*
+ * The lock itself is not asked for first: a loop that gives it up for an instant in
+ * each round, as event loops do, takes it back before others wake, and those
+ * may wait for seconds. 0, -EAGAIN when it does not come, -EBUSY.
+ */
+static int ask_main_thread(void)
+{
+	int (*add)(int (*)(void *), void *) =
+		(int (*)(int (*)(void *), void *))function("Py_AddPendingCall");
+	uint32_t number = (__atomic_load_n(&word, __ATOMIC_SEQ_CST) & ~3u) + 4;
+
+	if (!add || __atomic_exchange_n(&queued, 1, __ATOMIC_SEQ_CST))
+		return -EAGAIN;
+	__atomic_store_n(&word, number | ASKED, __ATOMIC_SEQ_CST);
+	if (add(stand, (void *)(uintptr_t)number)) {
+		__atomic_store_n(&word, number | NOBODY, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&queued, 0, __ATOMIC_SEQ_CST);
+		return -EAGAIN;
+	}
+	if (!wait_while(number | ASKED, now_ns() + (int64_t)COMES_MS * NS_PER_MS) &&
+	    change(number | ASKED, number | NOBODY))
+		return -EAGAIN;
+	if (__atomic_load_n(&word, __ATOMIC_SEQ_CST) == (number | STANDS))
 		return 0;
-	ctask_hold_let_go();
+	(void)change(number | STANDS_IN_VAIN, number | NOBODY);
 	return -EBUSY;
 }
 
-void ctask_hold_let_go(void)
+int ctask_hold_take(int (*may_hold)(void))
+{
+	int (*ensure)(void) = (int (*)(void))function("PyGILState_Ensure");
+	int ret;
+
+	if (!ensure || !may_hold() || is_ending())
+		return -EBUSY;
+	ret = ask_main_thread();
+	if (ret != -EAGAIN)
+		return ret;
+	if (!may_hold() || is_ending())
+		return -EBUSY;
+	lock_state = ensure();
+	has_lock = true;
+	if (has_one_lock())
+		return 0;
+	(void)ctask_hold_let_go();
+	return -EBUSY;
+}
+
+bool ctask_hold_let_go(void)
 {
 	void (*release)(int) = (void (*)(int))function("PyGILState_Release");
+	uint32_t number = __atomic_load_n(&word, __ATOMIC_SEQ_CST) & ~3u;
 
-	release(state);
+	if (!has_lock)
+		return change(number | STANDS, number | NOBODY);
+	has_lock = false;
+	release(lock_state);
+	return true;
 }
