@@ -67,8 +67,10 @@ def same_frame(want, got):
 
 
 def same_stack(want, got):
-    if want and "any" in want[0]:  # whatever lies further in
-        want, got = want[1:], got[len(got) - len(want) + 1:]
+    if want and "any" in want[0]:  # whatever lies further in, or further out
+        want, got = want[1:], got[max(len(got) - len(want) + 1, 0):]
+    elif want and "any" in want[-1]:
+        want, got = want[:-1], got[:len(want) - 1]
     return len(want) == len(got) and all(map(same_frame, want, got))
 
 

@@ -321,8 +321,8 @@ class Scene:
         return told
 
     def function_name(self, name):
-        if "." in name and not self.code(name) and name.startswith("Task."):
-            return name  # a method in C has its qualified name on every version
+        if name.startswith("="):
+            return name[1:]  # a function in C: it has its qualified name on every version
         return code_name(self.code(name) or library_code(name))
 
     def plain(self, value, how=lambda value: value):
@@ -467,13 +467,14 @@ def play(function):
         run(*given)  # at: program
         say(scene.truth("end", {}))
     except Exception:
-        say({"scenario": scene.name, "when": "end", "began": scene.began, "requests": [],
-             "copied": [], "broken": [traceback.format_exc()[-380:]]})
+        scene.requests, scene.copied = [], []
+        scene.broken.append(traceback.format_exc()[-380:])
+        say(scene.truth("end", {}))
     answer()
 
 
 def played_here(function, only):
-    if DEBUG and "not-in-debug" in function.loops:
+    if DEBUG and "not-in-debug" in function.loops or RECORDER and "not-recorded" in function.loops:
         return False
     return ("uvloop" if UVLOOP else "asyncio") in function.loops \
         and (function.__name__ in only if only else "alone" not in function.loops)

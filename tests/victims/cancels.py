@@ -16,6 +16,7 @@ import cancels_groups  # noqa: F401
 import cancels_limits  # noqa: F401
 import cancels_others  # noqa: F401
 import cancels_tasks  # noqa: F401
+import cancels_traps  # noqa: F401
 
 
 def policy_of(uvloop):

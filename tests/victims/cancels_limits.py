@@ -810,7 +810,7 @@ def timeout_and_a_stop(s):
                 scope=Either(through("timeout", "limit", -1, known=False, elapsed=0),
                              through("timeout", "limit", 0, known=False)), stack=ON_TIMEOUT,
                 ends="absorbed", label="deadline")
-        s.asked("worker", "sleep < worker:nap", by=callback("Task.cancel"), stack="loop",
+        s.asked("worker", "sleep < worker:nap", by=callback("=Task.cancel"), stack="loop",
                 label="stop")
 
     return main

@@ -124,7 +124,7 @@ def timer_directly(s):
         task = s.task(worker(), "worker")
         asyncio.get_running_loop().call_later(0.02, task.cancel)
         await s.ended(task)
-        s.asked("worker", "sleep < worker:nap", by=callback("Task.cancel"), stack="loop")
+        s.asked("worker", "sleep < worker:nap", by=callback("=Task.cancel"), stack="loop")
 
     return main
 
@@ -195,7 +195,7 @@ def thread_through_the_loop(s):
         other.start()
         await s.ended(task)
         other.join()
-        s.asked("worker", "sleep < worker:nap", by=callback("Task.cancel"), stack="threadsafe")
+        s.asked("worker", "sleep < worker:nap", by=callback("=Task.cancel"), stack="threadsafe")
 
     return main
 
@@ -223,7 +223,7 @@ def future_of_another_thread(s):
             await asyncio.sleep(0.001)
         await s.ended(s.of["worker"])
         other.join()
-        s.asked("worker", "sleep < worker:nap", by=callback("Task.cancel"), stack="threadsafe")
+        s.asked("worker", "sleep < worker:nap", by=callback("=Task.cancel"), stack="threadsafe")
 
     return main
 
@@ -449,7 +449,7 @@ def signal_of_the_loop(s):
         signal.raise_signal(signal.SIGUSR1)
         await s.ended(two)
         loop.remove_signal_handler(signal.SIGUSR1)
-        s.asked("one", "sleep < worker:nap", by=callback("Task.cancel"), stack="loop")
+        s.asked("one", "sleep < worker:nap", by=callback("=Task.cancel"), stack="loop")
         s.asked("two", "sleep < worker:nap", by=callback("stop"), stack="stop:ask < loop")
 
     return main

@@ -6,12 +6,13 @@ request was made inside of which; of origins and scopes it knows nothing.
 """
 import asyncio
 import sys
+import threading
 
 import asked
 import truth
 
 RECORDS = []
-OPEN = []  # requests whose cancel() is still running, outermost first
+OPEN = threading.local()  # .requests: whose cancel() is still running in this thread, outermost first
 
 
 def place(frame):
@@ -42,12 +43,20 @@ def stood(task, frame):
     return [dict(f) for f in truth.suspended_stack(task.get_coro())]
 
 
+def coroutine(task):
+    """The name of its outermost function."""
+    inside = truth.unwrap(task.get_coro())
+    code = next((getattr(inside, key) for key in ("cr_code", "gi_code", "ag_code")
+                 if hasattr(inside, key)), None)
+    return code and asked.code_name(code)
+
+
 def requester():
     try:
         task = asked.current_task()
         return {"kind": "callback"} if task is None else {
             "kind": "task", "id": hex(id(task)), "name": task.get_name(),
-            "coroutine": asked.code_name(task.get_coro().cr_code)}
+            "coroutine": coroutine(task)}
     except RuntimeError:
         return {"kind": "outside"}
 
@@ -65,19 +74,20 @@ class Recorded(asyncio.Task):
     def cancel(self, *given, **named):
         frame = sys._getframe(1)
         by = requester()
-        coro = self.get_coro()
+        within = OPEN.__dict__.setdefault("requests", [])
         record = {
-            "id": len(RECORDS) + 1, "task": self,
+            "id": len(RECORDS) + 1, "task": self, "taken": False,
             "target": {"id": hex(id(self)), "name": self.get_name(), "stack": stood(self, frame),
-                       "coroutine": coro and asked.code_name(coro.cr_code)},
-            "requester": by, "cause": OPEN[-1] if OPEN else handled(by),
+                       "coroutine": coroutine(self)},
+            "requester": by, "cause": within[-1] if within else handled(by),
             "message": (given or (named.get("msg"),))[0], "stack": stack_from(frame)}
         RECORDS.append(record)
-        OPEN.append(record["id"])
-        taken = super().cancel(*given, **named)
-        OPEN.pop()
-        record["taken"] = taken
-        return taken
+        within.append(record["id"])
+        try:
+            record["taken"] = super().cancel(*given, **named)
+        finally:
+            within.pop()
+        return record["taken"]
 
 
 def told():
@@ -88,6 +98,8 @@ def told():
         task = record["task"]
         state = "living" if not task.done() else "cancelled" if task.cancelled() \
             else "raised" if task.exception() else "returned"
+        if not isinstance(record["message"], str):
+            record["message"] = None
         records.append(dict({k: v for k, v in record.items() if k != "task"},
                             outcome={"state": state}))
     return records
