@@ -187,7 +187,7 @@ static int try_quiet_copies(struct capture *c, bool *ret_true)
 	return ret;
 }
 
-/* How a process is held: by ptrace, or, one that looks at itself, by its interpreter's lock. */
+/* How a process is held: by ptrace, or, one that looks at itself, by what it knows to do. */
 struct hold {
 	struct ctask_pause *pause;
 	int64_t since_ns;
@@ -216,15 +216,19 @@ static int hold_begin(struct capture *c, int64_t at_most_ns, struct hold *ret)
 	return error == -ETIMEDOUT ? explain(c, -ETIME) : error;
 }
 
-static void hold_end(struct capture *c, struct hold *hold)
+/* False when it has not held until now. */
+static bool hold_end(struct capture *c, struct hold *hold)
 {
+	bool has_held = true;
+
 	if (c->options->self) {
-		c->options->self->let_go();
+		has_held = c->options->self->let_go();
 		c->paused_ns += now_ns() - hold->since_ns;
 	} else {
 		c->paused_ns += ctask_pause_end(hold->pause);
 	}
 	c->pages.deadline_ns = 0;
+	return has_held;
 }
 
 /*
@@ -252,7 +256,8 @@ static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
 		ret = walk(c);
 		*ret_true = !ret;
 	}
-	hold_end(c, &hold);
+	if (!hold_end(c, &hold))
+		return explain(c, -ETIME);
 	if (!ret && !walk_too)
 		ret = walk_frozen(c, ret_true);
 	return ret ? explain(c, ret) : 0;

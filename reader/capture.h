@@ -9,13 +9,14 @@
 #include "model/error.h"
 #include "model/snapshot.h"
 
-/** For a process that looks at itself. It cannot stop itself; but its interpreter has a lock. */
+/** For a process that looks at itself. It cannot stop itself by ptrace, but can bring its Python to a stand. */
 struct ctask_capture_self {
 	const int *tids; /**< threads that are no part of the picture: those that look */
 	uint32_t tid_count;
-	/** Take the lock, so that no Python runs. -EBUSY when it may not, or must not, be had. */
+	/** From here on no Python runs. -EBUSY when that cannot be had. */
 	int (*hold)(void);
-	void (*let_go)(void);
+	/** Until here; false when it has gone on before. */
+	bool (*let_go)(void);
 };
 
 struct ctask_capture_options {

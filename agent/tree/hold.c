@@ -5,9 +5,11 @@
 #include <linux/futex.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "agent/portable.h"
+#include "model/cleanup.h"
 
 enum {
 	OWN_LOCKS_SINCE_MINOR = 12,
@@ -58,32 +60,62 @@ static bool change(uint32_t from, uint32_t to)
 	return true;
 }
 
-static void *function(const char *name)
+/*
+ * Of CPython. Found before anything is held: to look for a symbol takes a lock of the
+ * linker's, which a thread may have that waits for the interpreter's.
+ */
+static struct {
+	int (*Py_IsInitialized)(void);
+	int (*Py_IsFinalizing)(void);
+	const char *(*Py_GetVersion)(void);
+	void *(*PyInterpreterState_Head)(void);
+	void *(*PyInterpreterState_Next)(void *);
+	int (*Py_AddPendingCall)(int (*)(void *), void *);
+	int (*PyGILState_Ensure)(void);
+	void (*PyGILState_Release)(int);
+} py;
+
+static const struct {
+	const char *name;
+	void *to;
+} functions[] = {
+	{ "Py_IsInitialized", &py.Py_IsInitialized },
+	{ "_Py_IsFinalizing", &py.Py_IsFinalizing },
+	{ "Py_IsFinalizing", &py.Py_IsFinalizing }, /* its name from 3.13 on */
+	{ "Py_GetVersion", &py.Py_GetVersion },
+	{ "PyInterpreterState_Head", &py.PyInterpreterState_Head },
+	{ "PyInterpreterState_Next", &py.PyInterpreterState_Next },
+	{ "Py_AddPendingCall", &py.Py_AddPendingCall },
+	{ "PyGILState_Ensure", &py.PyGILState_Ensure },
+	{ "PyGILState_Release", &py.PyGILState_Release },
+};
+
+static bool find_functions(void)
 {
-	return dlsym ? dlsym(RTLD_DEFAULT, name) : NULL;
+	bool all = true;
+
+	for (size_t i = 0; dlsym && i < ARRAY_SIZE(functions); i++) {
+		void *found = dlsym(RTLD_DEFAULT, functions[i].name);
+
+		if (found)
+			memcpy(functions[i].to, &found, sizeof(found));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
+		all &= *(void **)functions[i].to != NULL;
+	return all;
 }
 
 /* True from the moment in which Python begins to end: then the lock is no longer given to such as we. */
 static bool is_ending(void)
 {
-	int (*is_initialized)(void) = (int (*)(void))function("Py_IsInitialized");
-	int (*is_finalizing)(void) = (int (*)(void))function("Py_IsFinalizing");
-
-	if (!is_finalizing)
-		is_finalizing = (int (*)(void))function("_Py_IsFinalizing");
-	return !is_initialized || !is_finalizing || !is_initialized() || is_finalizing();
+	return !py.Py_IsInitialized() || py.Py_IsFinalizing();
 }
 
 /* With the lock. */
 static bool has_one_lock(void)
 {
-	const char *(*version)(void) = (const char *(*)(void))function("Py_GetVersion");
-	void *(*head)(void) = (void *(*)(void))function("PyInterpreterState_Head");
-	void *(*next)(void *) = (void *(*)(void *))function("PyInterpreterState_Next");
-
-	if (!version || !head || !next)
-		return false;
-	return atoi(version() + 2) < OWN_LOCKS_SINCE_MINOR || !next(head());
+	return atoi(py.Py_GetVersion() + 2) < OWN_LOCKS_SINCE_MINOR ||
+	       !py.PyInterpreterState_Next(py.PyInterpreterState_Head());
 }
 
 /* In Python's main thread, with the lock. */
@@ -108,14 +140,12 @@ static int stand(void *attempt)
  */
 static int ask_main_thread(void)
 {
-	int (*add)(int (*)(void *), void *) =
-		(int (*)(int (*)(void *), void *))function("Py_AddPendingCall");
 	uint32_t number = (__atomic_load_n(&word, __ATOMIC_SEQ_CST) & ~3u) + 4;
 
-	if (!add || __atomic_exchange_n(&queued, 1, __ATOMIC_SEQ_CST))
+	if (__atomic_exchange_n(&queued, 1, __ATOMIC_SEQ_CST))
 		return -EAGAIN;
 	__atomic_store_n(&word, number | ASKED, __ATOMIC_SEQ_CST);
-	if (add(stand, (void *)(uintptr_t)number)) {
+	if (py.Py_AddPendingCall(stand, (void *)(uintptr_t)number)) {
 		__atomic_store_n(&word, number | NOBODY, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&queued, 0, __ATOMIC_SEQ_CST);
 		return -EAGAIN;
@@ -131,17 +161,16 @@ static int ask_main_thread(void)
 
 int ctask_hold_take(int (*may_hold)(void))
 {
-	int (*ensure)(void) = (int (*)(void))function("PyGILState_Ensure");
 	int ret;
 
-	if (!ensure || !may_hold() || is_ending())
+	if (!find_functions() || !may_hold() || is_ending())
 		return -EBUSY;
 	ret = ask_main_thread();
 	if (ret != -EAGAIN)
 		return ret;
 	if (!may_hold() || is_ending())
 		return -EBUSY;
-	lock_state = ensure();
+	lock_state = py.PyGILState_Ensure();
 	has_lock = true;
 	if (has_one_lock())
 		return 0;
@@ -151,12 +180,11 @@ int ctask_hold_take(int (*may_hold)(void))
 
 bool ctask_hold_let_go(void)
 {
-	void (*release)(int) = (void (*)(int))function("PyGILState_Release");
 	uint32_t number = __atomic_load_n(&word, __ATOMIC_SEQ_CST) & ~3u;
 
 	if (!has_lock)
 		return change(number | STANDS, number | NOBODY);
 	has_lock = false;
-	release(lock_state);
+	py.PyGILState_Release(lock_state);
 	return true;
 }

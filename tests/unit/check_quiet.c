@@ -134,6 +134,29 @@ START_TEST(a_new_thread_shows)
 }
 END_TEST
 
+/* Of a process that looks at itself: this one runs, and it is the only one that does. */
+START_TEST(who_looks_is_left_out)
+{
+	struct ctask_quiet *quiet = ctask_quiet_create(getpid());
+	int out[2], tids[] = { getpid(), getpid() };
+	struct ctask_token before, after;
+	pthread_t thread;
+	char word;
+
+	ck_assert_int_eq(pipe(out), 0);
+	pthread_create(&thread, NULL, sleep_for_ever, &out[1]);
+	ck_assert_int_eq(read(out[0], &word, 1), 1);
+	ck_assert_int_eq(ctask_quiet_token(quiet, &before), 0);
+	ck_assert(!before.asleep);
+	ctask_quiet_leave_out(quiet, tids, 2);
+	before = token_asleep(quiet);
+	ck_assert_int_eq(ctask_quiet_token(quiet, &after), 0);
+	ck_assert(ctask_quiet_between(&before, &after));
+	ck_assert_uint_eq(after.threads, 1);
+	ctask_quiet_destroy(quiet);
+}
+END_TEST
+
 /* More threads than descriptors are kept for. */
 START_TEST(hundreds_of_threads)
 {
@@ -166,6 +189,7 @@ int main(void)
 	tcase_add_test(tests, a_stopped_process_is_quiet);
 	tcase_add_test(tests, a_process_that_has_ended_is_told);
 	tcase_add_test(tests, a_new_thread_shows);
+	tcase_add_test(tests, who_looks_is_left_out);
 	tcase_add_test(tests, hundreds_of_threads);
 	return made_run("quiet", tests);
 }
