@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "agent/history.h"
-#include "agent/lock.h"
 #include "agent/text.h"
 
 enum {
@@ -22,6 +21,7 @@ struct place_slot {
 	uint32_t place;
 };
 
+/* Only the interpreter that is recorded comes here: its GIL guards these. */
 static struct ctask_code_facts codes[CODES];
 static struct place_slot places[PLACES];
 static uint32_t code_count, place_count;
@@ -264,12 +264,7 @@ static uint32_t word_once(const char *text)
 
 uint32_t ctask_word_of(const char *text)
 {
-	uint32_t word;
-
-	ctask_lock();
-	word = word_once(text);
-	ctask_unlock();
-	return word;
+	return word_once(text);
 }
 
 static const struct ctask_code_facts *facts_of(struct py_object *code)
@@ -277,26 +272,21 @@ static const struct ctask_code_facts *facts_of(struct py_object *code)
 	struct ctask_code_facts learnt, *slot;
 	char name[512], filename[1024];
 
-	ctask_lock();
 	slot = code_slot(code);
-	ctask_unlock();
 	if (slot->code)
 		return slot;
 	if (code_count >= CODES / 8 * FULL_EIGHTHS)
 		return NULL;
 	learn_code(code, &learnt, name, filename, sizeof(name));
-	ctask_lock();
 	slot = code_slot(code); /* learning may have run code that came by here */
 	if (!slot->code) {
 		learnt.name = word_once(name);
 		learnt.filename = word_once(filename);
 		*slot = learnt;
 		code_count++;
-		ctask_unlock();
 		ctask_py.Py_IncRef(code);
 		return slot;
 	}
-	ctask_unlock();
 	return slot;
 }
 
@@ -311,18 +301,14 @@ uint32_t ctask_place_of(struct py_object *code, int lasti,
 
 	if (lasti < 0)
 		lasti = -1;
-	ctask_lock();
 	slot = place_slot(code, lasti);
 	found = slot->place;
 	*ret_facts = found ? code_slot(code) : &no_facts;
-	ctask_unlock();
 	if (found)
 		return found;
 	facts = facts_of(code);
 	if (!facts) {
-		ctask_lock();
 		ctask_writer.header->lost_places++;
-		ctask_unlock();
 		return 0;
 	}
 	*ret_facts = facts;
@@ -333,7 +319,6 @@ uint32_t ctask_place_of(struct py_object *code, int lasti,
 		.line = line > 0 ? (uint32_t)line : 0,
 		.flags = facts->library ? CTASK_PLACE_LIBRARY : 0,
 	};
-	ctask_lock();
 	slot = place_slot(code, lasti);
 	if (!slot->place && place_count < PLACES / 8 * FULL_EIGHTHS) {
 		found = ctask_place_put(&place);
@@ -342,9 +327,7 @@ uint32_t ctask_place_of(struct py_object *code, int lasti,
 			place_count++;
 		}
 	}
-	found = slot->place;
-	ctask_unlock();
-	return found;
+	return slot->place;
 }
 
 void ctask_places_forget(void)

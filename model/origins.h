@@ -35,7 +35,7 @@ struct ctask_origin_row {
 	const char *when;   /**< the local that is its deadline, in seconds of the loop's clock */
 	const char *failed; /**< the local that is the task that failed */
 	const char *exception; /**< the local that is the failure */
-	const char *main;	  /**< the local that is the coroutine that is run */
+	const char *main;      /**< the local that is the coroutine that is run */
 	const char *versions;  /**< checked on */
 };
 
