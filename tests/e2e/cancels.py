@@ -28,7 +28,10 @@ MODES = "run agent uvloop debug many recorder comparator control".split()
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What the recorder cannot know: tasks that are not of its making, and a group's own bookkeeping.
 NOT_RECORDED = {"python_task", ("group_owner_cancelled_and_a_child_fails", "cause", "again"),
-                ("group_in_a_clean_up", "cause", "again")}
+                ("group_in_a_clean_up", "cause", "again"),
+                ("group_child_fails_as_its_owner_is_stopped", "cause", "again"),
+                ("signal_inside_of_a_request", "cause", "first"),
+                ("signal_inside_of_a_request", "cause", "second")}
 FROM_311 = {"exception", "exception-task"}  # there are no groups before
 LEAST_KEPT = 5000  # requests that the history holds, of its default size
 

@@ -14,6 +14,7 @@ import asked
 import cancels_ends  # noqa: F401, scenarios
 import cancels_groups  # noqa: F401
 import cancels_limits  # noqa: F401
+import cancels_mixed  # noqa: F401
 import cancels_others  # noqa: F401
 import cancels_tasks  # noqa: F401
 import cancels_traps  # noqa: F401
