@@ -191,7 +191,7 @@ static bool handles_signal(const struct asking *a, int i)
 static int find_signal_handler(const struct asking *a, int end)
 {
 	for (int i = 0; i < end; i++)
-		if (handles_signal(a, i))
+		if (facts_at(a, i)->may_handle_signal && handles_signal(a, i))
 			return i;
 	return -1;
 }
@@ -627,9 +627,24 @@ static uint64_t put(struct asking *a, struct py_object *message)
 	return r->id;
 }
 
+/*
+ * The call that this one was made inside of. A signal handler may run in the
+ * middle of one: what it asks is its own.
+ */
+static const struct ctask_call *call_round(const struct asking *a, const struct ctask_call *outer)
+{
+	int end = 0;
+
+	while (outer && !outer->id)
+		outer = outer->outer;
+	while (outer && end < a->stack.count && a->stack.seen[end].frame != outer->frame)
+		end++;
+	return find_signal_handler(a, end) < 0 ? outer : NULL;
+}
+
 static uint64_t record_call(const struct ctask_call *call, struct py_object *message)
 {
-	const struct ctask_call *outer = call->outer;
+	const struct ctask_call *outer;
 	struct asking a; /* large: only what is looked at is set */
 
 	a.record = (struct ctask_record){
@@ -646,11 +661,10 @@ static uint64_t record_call(const struct ctask_call *call, struct py_object *mes
 	a.requester_name = (struct ctask_text_bytes){ 0 };
 	a.exception_message[0] = a.callback_name[0] = '\0';
 
-	while (outer && !outer->id)
-		outer = outer->outer;
 	a.target_name = ctask_task_name(a.target, a.target_copy, sizeof(a.target_copy));
 	ctask_stack_of_thread(&a.stack);
 	ctask_stack_of_task(&a.chain, a.target);
+	outer = call_round(&a, call->outer);
 	if (outer) {
 		classify_passed_on(&a, outer);
 	} else {

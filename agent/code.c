@@ -230,6 +230,8 @@ static void learn_code(struct py_object *code, struct ctask_code_facts *facts, c
 			   !strcmp(plain, "_aexit"),
 		.is_enter = !strcmp(plain, "__aenter__") || !strcmp(plain, "__enter__"),
 	};
+	facts->may_handle_signal = (facts->arguments >= 2 || facts->takes_rest) &&
+				   (!module || !strcmp(module, "runners.py"));
 	if (facts->row) {
 		facts->main = local_of(code, facts->row->main);
 		facts->scope = local_of(code, facts->row->scope);

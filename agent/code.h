@@ -27,14 +27,15 @@ struct ctask_code_facts {
 	uint16_t locals;    /**< local variables, parameters included, cells not */
 	uint16_t slots;	    /**< of localsplus: the value stack begins behind them */
 	uint16_t keyword_arguments;
-	bool library;	    /**< a file of the asyncio that is loaded */
-	bool takes_rest;    /**< it has *args, in the slot behind all parameters */
-	bool runs_loops;    /**< asyncio/base_events.py: what runs a loop, and its helpers */
-	bool is_wait_for;   /**< asyncio.wait_for */
-	bool is_group_exit; /**< TaskGroup.__aexit__ and what it calls */
-	bool is_cancel;	    /**< a function called cancel: it may override Task.cancel */
-	bool is_enter;	    /**< __enter__ or __aenter__ */
-	bool is_exit;	    /**< __exit__, __aexit__, or what a group's calls */
+	bool library;		/**< a file of the asyncio that is loaded */
+	bool takes_rest;	/**< it has *args, in the slot behind all parameters */
+	bool may_handle_signal; /**< it can have been called with a number and a frame */
+	bool runs_loops;	/**< asyncio/base_events.py: what runs a loop, and its helpers */
+	bool is_wait_for;	/**< asyncio.wait_for */
+	bool is_group_exit;	/**< TaskGroup.__aexit__ and what it calls */
+	bool is_cancel;		/**< a function called cancel: it may override Task.cancel */
+	bool is_enter;		/**< __enter__ or __aenter__ */
+	bool is_exit;		/**< __exit__, __aexit__, or what a group's calls */
 };
 
 /**

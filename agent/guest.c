@@ -19,6 +19,7 @@
 #include "agent/pytask.h"
 #include "agent/requests.h"
 #include "agent/serve.h"
+#include "agent/stack.h"
 #include "agent/tasks.h"
 
 enum ctask_guest_state ctask_guest_state;
@@ -53,6 +54,7 @@ static void forget_the_parent(void)
 	ctask_requests_forget();
 	ctask_births_forget();
 	ctask_places_forget();
+	ctask_stack_forget();
 	ctask_loops_forget();
 	ctask_cancel_forget();
 }

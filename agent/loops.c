@@ -2,13 +2,12 @@
 #include "agent/loops.h"
 
 #include <pthread.h>
-#include <sys/prctl.h>
 
 #include "agent/lock.h"
 #include "agent/portable.h"
 #include "agent/text.h"
 
-enum { RUNNING_MAX = 256, COMM_BYTES = 16 };
+enum { RUNNING_MAX = 256 };
 
 /* The loops that run now. A program with more threads that run loops than this is not told apart so well. */
 static struct running {
@@ -99,8 +98,6 @@ void ctask_loops_thread_name(char *to, size_t room)
 		ctask_text_copy(name, to, room);
 		ctask_py.Py_DecRef(name);
 	}
-	if (!to[0] && room >= COMM_BYTES)
-		prctl(PR_GET_NAME, to);
 }
 
 void ctask_loops_forget(void)

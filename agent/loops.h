@@ -18,7 +18,7 @@ int ctask_loops_base(const struct ctask_stack_seen *stack);
 
 /** Native id of this thread, in the process's pid namespace. */
 int ctask_loops_thread(void);
-/** The name that Python's threading has for this thread, or the kernel. */
+/** The name that Python's threading has for this thread; empty when it has none. */
 void ctask_loops_thread_name(char *to, size_t room);
 
 /** In a forked child: other threads are gone. */

@@ -11,11 +11,34 @@ enum {
 	FRAMES_COUNTED_MAX = 10000,
 };
 
-static void place(struct ctask_stack_seen *stack, int i)
+/* Who cancels many tasks does it from one place: most of the stack is that of the last time. */
+struct last {
+	struct ctask_seen seen[CTASK_STACK_FRAMES];
+	const struct ctask_code_facts *facts[CTASK_STACK_FRAMES];
+	uint32_t places[CTASK_STACK_FRAMES];
+};
+static struct last last_thread, last_task;
+
+static void place(struct ctask_stack_seen *stack, int i, struct last *last)
 {
 	const struct ctask_seen *seen = &stack->seen[i];
 
+	if (last->places[i] && last->seen[i].code == seen->code &&
+	    last->seen[i].lasti == seen->lasti) {
+		stack->places[i] = last->places[i];
+		stack->facts[i] = last->facts[i];
+		return;
+	}
 	stack->places[i] = ctask_place_of(seen->code, seen->lasti, &stack->facts[i]);
+	last->seen[i] = *seen;
+	last->places[i] = stack->places[i];
+	last->facts[i] = stack->facts[i];
+}
+
+void ctask_stack_forget(void)
+{
+	memset(last_thread.places, 0, sizeof(last_thread.places));
+	memset(last_task.places, 0, sizeof(last_task.places));
 }
 
 void ctask_stack_of_thread(struct ctask_stack_seen *ret)
@@ -25,15 +48,14 @@ void ctask_stack_of_thread(struct ctask_stack_seen *ret)
 
 	ret->count = ret->cut = 0;
 	ret->running = false;
-	while (more && ret->cut < FRAMES_COUNTED_MAX) {
-		if (ret->count < CTASK_STACK_FRAMES)
-			ret->seen[ret->count++] = seen;
-		else
+	for (; more && ret->cut < FRAMES_COUNTED_MAX; more = ctask_frame_outer(&seen, &seen)) {
+		if (ret->count == CTASK_STACK_FRAMES) {
 			ret->cut++;
-		more = ctask_frame_outer(&seen, &seen);
+			continue;
+		}
+		ret->seen[ret->count] = seen;
+		place(ret, ret->count++, &last_thread);
 	}
-	for (int i = 0; i < ret->count; i++)
-		place(ret, i);
 }
 
 void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
@@ -52,7 +74,7 @@ void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
 		ret->seen[j] = moved;
 	}
 	for (int i = 0; i < ret->count; i++)
-		place(ret, i);
+		place(ret, i, &last_task);
 }
 
 uint32_t ctask_stack_coroutine(struct py_object *coro)

@@ -23,6 +23,9 @@ void ctask_stack_of_thread(struct ctask_stack_seen *ret);
 /** Where the suspended @p task stands. */
 void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task);
 
+/** In a forked child, whose places are numbered anew. */
+void ctask_stack_forget(void);
+
 /** The word for the name of a coroutine's function; 0 when it is none that is written in Python. */
 uint32_t ctask_stack_coroutine(struct py_object *coro);
 /** True when @p type is NULL, or the frame's first variable is an instance of a type of that name. */

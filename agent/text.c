@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 enum { TP_STR = 136 /* PyTypeObject.tp_str */ };
 
@@ -82,14 +81,35 @@ struct ctask_text_bytes ctask_text_borrow(struct py_object *text, char *copy, si
 	return ret;
 }
 
+/* snprintf() takes longer than all else that is done for a cancel(). */
+static size_t print_number(uint64_t number, char *to)
+{
+	char digits[20];
+	size_t count = 0;
+
+	do
+		digits[count++] = (char)('0' + number % 10);
+	while (number /= 10);
+	for (size_t i = 0; i < count; i++)
+		to[i] = digits[count - 1 - i];
+	return count;
+}
+
 size_t ctask_text_task_name(struct py_object *name, char *to, size_t room)
 {
-	int len;
+	static const char head[] = "Task-";
+	long long number;
 
 	if (!py_is(name, ctask_py.PyLong_Type))
 		return ctask_text_copy(name, to, room);
-	len = snprintf(to, room, "Task-%lld", ctask_py.PyLong_AsLongLong(name));
-	return len < 0 || (size_t)len >= room ? 0 : (size_t)len;
+	number = ctask_py.PyLong_AsLongLong(name);
+	if (number < 0 || room < sizeof(head) + 20) {
+		ctask_py.PyErr_Clear();
+		to[0] = '\0';
+		return 0;
+	}
+	memcpy(to, head, sizeof(head) - 1);
+	return sizeof(head) - 1 + print_number((uint64_t)number, to + sizeof(head) - 1);
 }
 
 static bool is_plain(const struct py_object *value)
