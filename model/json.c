@@ -50,9 +50,15 @@ static void write_problem(struct ctask_json_writer *w, uint64_t task, ctask_text
 	ctask_json_end_object(w);
 }
 
+void ctask_json_untold(uint64_t count, char text[CTASK_JSON_UNTOLD_BYTES])
+{
+	snprintf(text, CTASK_JSON_UNTOLD_BYTES, "%llu more problems, not listed",
+		 (unsigned long long)count);
+}
+
 static void write_capture(struct ctask_json_writer *w, const struct ctask_snapshot *snap)
 {
-	char untold[64];
+	char untold[CTASK_JSON_UNTOLD_BYTES];
 
 	ctask_json_begin_object(w, "capture");
 	ctask_json_int(w, "elapsed_us", (int64_t)snap->capture.elapsed_us);
@@ -63,8 +69,7 @@ static void write_capture(struct ctask_json_writer *w, const struct ctask_snapsh
 	for (uint32_t i = 0; i < snap->problem_count; i++)
 		write_problem(w, snap->problems[i].task, snap->problems[i].text);
 	if (snap->problems_untold) {
-		snprintf(untold, sizeof(untold), "%llu more problems, not listed",
-			 (unsigned long long)snap->problems_untold);
+		ctask_json_untold(snap->problems_untold, untold);
 		write_problem(w, 0, untold);
 	}
 	ctask_json_end_array(w);

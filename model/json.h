@@ -18,6 +18,10 @@
 int ctask_json_write_snapshot(const struct ctask_snapshot *snap, FILE *out,
 			      struct ctask_error *err);
 
+enum { CTASK_JSON_UNTOLD_BYTES = 64 };
+/** What stands in place of @p count problems that are not told one by one. */
+void ctask_json_untold(uint64_t count, char text[CTASK_JSON_UNTOLD_BYTES]);
+
 /** Write @p list as one JSON object, "ctask.processes" version 1. As above. */
 int ctask_json_write_processes(const struct ctask_process_list *list, FILE *out,
 			       struct ctask_error *err);

@@ -20,19 +20,27 @@ static const struct ctask_frame *frames_of(const struct ctask_json_places *place
 	return places->snap ? places->snap->frames : places->history->frames;
 }
 
-static uint64_t hash_text(uint64_t hash, ctask_text text)
+static uint64_t mix(uint64_t a, uint64_t b)
 {
-	for (const unsigned char *at = (const void *)(text ? text : "\xff"); *at; at++)
-		hash = (hash ^ *at) * 0x100000001b3ull;
-	return (hash ^ 0xff) * 0x100000001b3ull;
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint64_t hash_of(const struct ctask_frame *frame)
+static uint64_t hash_text(uint64_t hash, uint64_t seed, ctask_text text)
 {
-	uint64_t hash = hash_text(hash_text(0xcbf29ce484222325ull, frame->name), frame->filename);
+	for (const unsigned char *at = (const void *)(text ? text : "\xff"); *at; at++)
+		hash = mix(hash ^ *at, 0xa0761d6478bd642f ^ seed);
+	return mix(hash ^ 0x100, 0xa0761d6478bd642f ^ seed);
+}
 
-	hash = (hash ^ frame->line) * 0x9e3779b97f4a7c15ull;
-	return hash >> 32;
+/* Depends on where the table lies, so that nobody can prepare places that collide. */
+static uint32_t home_of(const struct ctask_json_places *places, const struct ctask_frame *frame)
+{
+	uint64_t seed = (uintptr_t)places->slots ^ (uintptr_t)places ^ 0x9e3779b97f4a7c15;
+	uint64_t hash = hash_text(hash_text(seed, seed, frame->name), seed, frame->filename);
+
+	return (uint32_t)mix(hash ^ frame->line, 0xe7037ed1a0b428db) & (places->room - 1);
 }
 
 static bool same_text(ctask_text a, ctask_text b)
@@ -43,7 +51,7 @@ static bool same_text(ctask_text a, ctask_text b)
 /* The slot of @p frame, or the free one where it goes. */
 static uint32_t *find_slot(const struct ctask_json_places *places, const struct ctask_frame *frame)
 {
-	uint32_t at = (uint32_t)hash_of(frame) & (places->room - 1);
+	uint32_t at = home_of(places, frame);
 
 	for (; places->slots[at]; at = (at + 1) & (places->room - 1)) {
 		const struct ctask_frame *known = &frames_of(places)[places->slots[at] - 1];
@@ -57,21 +65,21 @@ static uint32_t *find_slot(const struct ctask_json_places *places, const struct 
 
 static int grow(struct ctask_json_places *places)
 {
-	struct ctask_json_places larger = *places;
+	const uint32_t room = places->room;
+	uint32_t *old = places->slots, *slots;
 
-	if (places->room && places->used < places->room / 2)
+	if (room && places->used < room / 2)
 		return 0;
-	larger.room = places->room ? places->room * 2 : ROOM_FIRST;
-	larger.slots = calloc(larger.room, sizeof(*larger.slots));
-	if (!larger.slots)
+	slots = calloc(room ? room * 2 : ROOM_FIRST, sizeof(*slots));
+	if (!slots)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < places->room; i++) {
-		if (places->slots[i])
-			*find_slot(&larger, &frames_of(places)[places->slots[i] - 1]) =
-				places->slots[i];
+	places->slots = slots;
+	places->room = room ? room * 2 : ROOM_FIRST;
+	for (uint32_t i = 0; i < room; i++) {
+		if (old[i])
+			*find_slot(places, &frames_of(places)[old[i] - 1]) = old[i];
 	}
-	free(places->slots);
-	*places = larger;
+	free(old);
 	return 0;
 }
 

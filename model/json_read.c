@@ -1,6 +1,7 @@
 /* json_read.c - the plain data of the model from JSON text, which may come from anybody. */
 #include "model/json_read.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "model/cleanup.h"
 #include "model/fit.h"
+#include "model/json.h"
 #include "model/json_frames.h"
 #include "model/json_scan.h"
 #include "model/lookup.h"
@@ -143,6 +145,21 @@ static void take_process(struct reading *r, const cJSON *object)
 	}
 }
 
+/* The last line of a list that was too long says how many more there were. */
+static bool is_rest(const cJSON *problem, uint64_t task, ctask_text text, uint64_t *ret_count)
+{
+	char same[CTASK_JSON_UNTOLD_BYTES];
+	uint64_t count;
+
+	if (problem->next || task || sscanf(text, "%" SCNu64, &count) != 1 || !count)
+		return false;
+	ctask_json_untold(count, same);
+	if (strcmp(text, same) != 0)
+		return false;
+	*ret_count += count;
+	return true;
+}
+
 static void take_problem(struct reading *r, const cJSON *problem)
 {
 	uint64_t task = ctask_json_take_id(&r->door, problem, "task");
@@ -150,6 +167,8 @@ static void take_problem(struct reading *r, const cJSON *problem)
 
 	if (!r->door.error && !text)
 		ctask_json_refuse(&r->door, "problems", "has one without a text");
+	if (!r->door.error && is_rest(problem, task, text, &r->snap->problems_untold))
+		return;
 	if (!r->door.error && ctask_snapshot_add_problem(r->snap, task, "%s", text))
 		ctask_json_no_memory(&r->door);
 }

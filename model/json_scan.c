@@ -35,11 +35,14 @@ static const char *skip_string(const char *at, const char *end)
 	return NULL;
 }
 
+/* Behind the number or word that begins at @p at, or NULL when none does. */
 static const char *skip_word(const char *at, const char *end)
 {
-	while (at < end && !strchr(",:]}[{\" \t\n\r", *at))
+	const char *start = at;
+
+	while (at < end && !strchr(",:]}[{\" \t\n\r", *at)) /* a NUL is found there too */
 		at++;
-	return at;
+	return at > start ? at : NULL;
 }
 
 /* Behind the value that begins at @p at, or NULL. Only its brackets and strings are looked at. */
