@@ -396,6 +396,8 @@ static struct py_object *failure_through(struct asking *a, int i, bool *ret_runs
 	for (int end = i + RUNNER_FRAMES; i < end && i < a->stack.count; i++) {
 		const struct ctask_code_facts *facts = facts_at(a, i);
 
+		if (!facts->row && !facts->library)
+			break; /* what is being handled out there has nothing to do with it */
 		if (way && ctask_frame_is(py_pointer(way, TRACEBACK_FRAME), a->stack.seen[i].frame))
 			ours = value;
 		if (value && facts->exception.slot >= 0 &&
@@ -403,8 +405,6 @@ static struct py_object *failure_through(struct asking *a, int i, bool *ret_runs
 			ours = value;
 		if (facts->main.slot >= 0 && coro && value_in(a, i, &facts->main) == coro)
 			*ret_runs_target = true;
-		if (!facts->row && !facts->library)
-			break;
 	}
 	if (way)
 		ctask_py.Py_DecRef(way);
