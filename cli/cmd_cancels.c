@@ -153,6 +153,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* Where the process's memory and descriptors may not be had, its agent hands the history over. */
+static int open_history(pid_t pid, struct ctask_history_reader **ret_reader,
+			struct ctask_error *err)
+{
+	const struct ctask_agent_options how = ctask_look_agent_options();
+	int fd, ret = ctask_history_reader_open(pid, ret_reader, err);
+
+	if (ret != -EPERM || ctask_agent_history(pid, &how, &fd, NULL))
+		return ret;
+	return ctask_history_reader_open_file(fd, pid, ret_reader, err);
+}
+
 static int run(struct args *args)
 {
 	struct ctask_texts *texts = ctask_texts_create();
@@ -161,7 +173,7 @@ static int run(struct args *args)
 	struct ctask_error err = { 0 };
 	int status, ret;
 
-	ret = texts ? ctask_history_reader_open(args->watch.pid, &reader, &err)
+	ret = texts ? open_history(args->watch.pid, &reader, &err)
 		    : ctask_fail(&err, ENOMEM, "out of memory");
 	if (!ret && ctask_process_describe(args->watch.pid, texts, &process))
 		ret = ctask_fail(&err, ENOMEM, "out of memory");

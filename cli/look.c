@@ -175,15 +175,20 @@ static int read_memory(const struct ctask_look *look, struct ctask_snapshot **re
 	return ret;
 }
 
-static int ask_agent(const struct ctask_look *look, struct ctask_snapshot **ret_snap,
-		     struct ctask_error *err)
+struct ctask_agent_options ctask_look_agent_options(void)
 {
 	/* Often it was started with the environment that we have. */
-	const struct ctask_agent_options how = {
+	return (struct ctask_agent_options){
 		.places = { .ctask_dir = getenv("CTASK_DIR"),
 			    .runtime_dir = getenv("XDG_RUNTIME_DIR"),
 			    .tmp = getenv("TMPDIR") },
 	};
+}
+
+static int ask_agent(const struct ctask_look *look, struct ctask_snapshot **ret_snap,
+		     struct ctask_error *err)
+{
+	const struct ctask_agent_options how = ctask_look_agent_options();
 
 	return ctask_told_process(look->pid, &how, ret_snap, err);
 }

@@ -7,6 +7,7 @@
 #include "cli/render/render.h"
 #include "cli/terminal.h"
 #include "reader/capture.h"
+#include "reader/rendezvous.h"
 
 enum ctask_look_source {
 	CTASK_LOOK_ANY, /**< memory, and where that may not be read, the agent */
@@ -39,5 +40,8 @@ void ctask_look_refuse_negative(int argc, char **argv);
 
 /** Parse with @p argp, a child of which is ctask_look_argp; then look and print. Returns the exit status. */
 int ctask_look_run(struct ctask_look *look, const struct argp *argp, int argc, char **argv);
+
+/** How to ask the agent in a process: with what our own environment says of where it may be. */
+struct ctask_agent_options ctask_look_agent_options(void);
 
 #endif
