@@ -33,7 +33,6 @@ struct target {
 	uint64_t start_ticks;
 	uid_t uid;	    /* effective, as we see it */
 	uint32_t inner_uid; /* and as it sees itself */
-	bool other_users;   /* its user namespace is not ours */
 	/* Its socket's; and where it has no /proc, and so does not know when it started. */
 	char names[2][CTASK_SOCKET_NAME_BYTES];
 	int64_t until_ns;
@@ -80,16 +79,6 @@ static uint32_t inner_uid(pid_t pid, uid_t uid)
 	return uid;
 }
 
-static bool shares_users(pid_t pid)
-{
-	char path[PATH_BYTES];
-	struct stat ours, theirs;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	return stat(path, &theirs) || stat("/proc/self/ns/user", &ours) ||
-	       theirs.st_ino == ours.st_ino;
-}
-
 static int identify(pid_t pid, const struct ctask_agent_options *options, struct target *ret,
 		    struct ctask_error *err)
 {
@@ -107,7 +96,6 @@ static int identify(pid_t pid, const struct ctask_agent_options *options, struct
 	ret->nspid = ids.nspid;
 	ret->uid = ids.euid;
 	ret->inner_uid = inner_uid(pid, ids.euid);
-	ret->other_users = !shares_users(pid);
 	ctask_socket_name(ret->nspid, ret->start_ticks, ret->names[0]);
 	ctask_socket_name(ret->nspid, 0, ret->names[1]);
 	if (geteuid() != 0 && geteuid() != ret->uid)
@@ -159,8 +147,7 @@ static int connect_to(struct target *target, int file, int *ret_fd)
 {
 	auto_fd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	/* Root is nobody in a user namespace that does not know it: there it comes as the process's user. */
-	bool as_user = target->other_users && geteuid() == 0 && target->uid != 0;
+	bool as_user;
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 	int error = EAGAIN;
@@ -170,6 +157,8 @@ static int connect_to(struct target *target, int file, int *ret_fd)
 		return -errno;
 	if (!S_ISSOCK(st.st_mode) || (st.st_uid != target->uid && st.st_uid != 0))
 		return -ENOENT;
+	/* Root is nobody in a user namespace that does not know it, and comes as the process's user. */
+	as_user = geteuid() == 0 && target->uid != 0 && st.st_uid == target->uid;
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", file);
 	while (error == EAGAIN && now_ns() < target->until_ns) {
 		if (as_user && syscall(SYS_setresuid, -1, target->uid, -1))
@@ -428,6 +417,9 @@ static int receive_all(const struct target *target, int fd, struct ctask_agent_r
 		}
 		if (got < 0 && errno == EINTR)
 			continue;
+		/* A refusal comes without the request having been read: the line is there nevertheless. */
+		if (got < 0 && errno == ECONNRESET && len)
+			got = 0;
 		if (got < 0)
 			return -errno;
 		take_descriptors(&message, &reply->fd);
@@ -524,7 +516,7 @@ static int ask_once(struct target *target, const struct ctask_agent_options *opt
 	if (ret)
 		return ret == -ENOTSUP && target->silent ? -EAGAIN : ret;
 	ret = send_all(target, fd, line, line_len);
-	if (!ret)
+	if (!ret || ret == -EPIPE || ret == -ECONNRESET)
 		ret = receive_all(target, fd, reply, &len);
 	if (ret == -ETIMEDOUT)
 		return late(target, err);
