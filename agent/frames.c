@@ -253,20 +253,28 @@ static bool is_wrapper(const struct py_object *object)
 	return false;
 }
 
+/* What the chain ends with: the iterator of a future written in C. */
+static bool is_end(const struct py_object *object)
+{
+	return !strcmp(object->type->name, "_asyncio.FutureIter") ||
+	       !strcmp(object->type->name, "FutureIter");
+}
+
 int ctask_chain_see(struct py_object *coro, struct ctask_seen *to, int room, int *ret_cut,
-		    bool *ret_running)
+		    bool *ret_running, bool *ret_unseen)
 {
 	const struct ctask_layout *l = &ctask_py.layout;
 	struct py_object *at = coro;
 	int count = 0;
 
-	*ret_running = false;
+	*ret_running = *ret_unseen = false;
 	for (int i = 0; at && i < CHAIN_MAX; i++) {
 		struct ctask_seen *seen = &to[count % room];
 		enum state state;
 		uint8_t byte;
 
 		if (!is_gen(at)) {
+			*ret_unseen |= !is_wrapper(at) && !is_end(at);
 			at = is_wrapper(at) ? py_pointer(at, WRAPPED) : NULL;
 			continue;
 		}

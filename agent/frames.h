@@ -44,10 +44,11 @@ bool ctask_frame_holds(const struct ctask_seen *seen, const struct ctask_code_fa
 /**
  * The await chain of suspended coroutine @p coro, outermost first: at most @p room frames from the inner end are kept.
  * Returns how many; *ret_cut is how many were left out at the outer end. Where the coroutine runs now:
- * 0, and *ret_running is true.
+ * 0, and *ret_running is true. *ret_unseen: it goes on into an awaitable that cannot be looked into, such
+ * as a coroutine of an extension module.
  */
 int ctask_chain_see(struct py_object *coro, struct ctask_seen *to, int room, int *ret_cut,
-		    bool *ret_running);
+		    bool *ret_running, bool *ret_unseen);
 
 /** The code of a coroutine or generator that is not done; NULL for anything else. */
 struct py_object *ctask_gen_code(const struct py_object *gen);

@@ -61,12 +61,13 @@ void ctask_stack_of_thread(struct ctask_stack_seen *ret)
 void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
 {
 	struct py_object *coro = ctask_task_coro(task);
+	bool unseen;
 
 	ret->count = ret->cut = 0;
 	ret->running = false;
 	if (coro)
 		ret->count = ctask_chain_see(coro, ret->seen, CTASK_STACK_FRAMES, &ret->cut,
-					     &ret->running);
+					     &ret->running, &unseen);
 	for (int i = 0, j = ret->count - 1; i < j; i++, j--) {
 		struct ctask_seen moved = ret->seen[i];
 

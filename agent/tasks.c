@@ -232,10 +232,12 @@ bool ctask_task_handles_cancel(struct py_object *task)
 {
 	struct ctask_seen chain[FRAMES];
 	struct py_object *coro = ctask_task_coro(task);
-	bool running;
+	bool running, unseen = false;
 	int cut;
-	int count = coro ? ctask_chain_see(coro, chain, FRAMES, &cut, &running) : 0;
+	int count = coro ? ctask_chain_see(coro, chain, FRAMES, &cut, &running, &unseen) : 0;
 
+	if (unseen)
+		return true; /* it may: what cannot be seen is no zombie */
 	for (int i = 0; i < count; i++) {
 		struct py_object *exception = ctask_gen_exception(chain[i].gen);
 
