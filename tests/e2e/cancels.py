@@ -7,6 +7,7 @@
     uvloop      the same on uvloop
     debug       the same in asyncio's debug mode
     many        10,000 requests in a loop
+    overflow    the same, with a history that is too small for them
     recorder    no agent: a Python class in the victim records, to see that the truth happens
     comparator  no agent: a perfect answer, and each way to spoil it
     control     the agent's answer, and each way to spoil it
@@ -24,7 +25,8 @@ import records
 from spoilt import WAYS
 from victim import Failed, Victim
 
-MODES = "run agent uvloop debug many recorder comparator control".split()
+MODES = "run agent uvloop debug many overflow recorder comparator control".split()
+ALONE = {"many": range(5000, 10001), "overflow": range(100, 5000)}  # how many of 10,000 are kept
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What the recorder cannot know: tasks that are not of its making, and a group's own bookkeeping.
 NOT_RECORDED = {"python_task", ("group_owner_cancelled_and_a_child_fails", "cause", "again"),
@@ -33,7 +35,6 @@ NOT_RECORDED = {"python_task", ("group_owner_cancelled_and_a_child_fails", "caus
                 ("signal_inside_of_a_request", "cause", "first"),
                 ("signal_inside_of_a_request", "cause", "second")}
 FROM_311 = {"exception", "exception-task"}  # there are no groups before
-LEAST_KEPT = 5000  # requests that the history holds, of its default size
 
 
 def agent_path():
@@ -100,7 +101,7 @@ class Play:
             return records.perfect(truth, self.past + 1, truth["began"]), ()
         answer = Answer(self.victim.pid)
         self.dropped = answer.end["dropped"] if answer.end else 0
-        if self.dropped and self.mode == "many":  # the newest are left
+        if self.dropped and self.mode in ALONE:  # the newest are left
             truth["copied"] = truth["copied"][self.dropped:]
         elif self.dropped:
             self.wrong.append((truth, ("form", "dropped", 0, self.dropped)))
@@ -166,9 +167,11 @@ def started(interpreter, mode, words):
         options.append("--recorder")
     elif mode != "comparator":
         interpreter.agent = agent_path()
-    if mode == "run":
-        interpreter.launcher = ctaskctl.path()
-    if mode == "many":
+    if mode in ("run", "overflow"):
+        interpreter.launcher = [ctaskctl.path(), "run"]
+    if mode == "overflow":
+        interpreter.launcher.append("--history-size=300000")
+    if mode in ALONE:
         options.append("ten_thousand")
     return Victim(interpreter, "cancels.py", *options,
                   environment={"PYTHONASYNCIODEBUG": "1"} if mode == "debug" else {})
@@ -191,9 +194,9 @@ def main(mode, name, words):
         tried, noticed, as_it = play.ways.get(what, (0, 0, 0))
         print("%-44s noticed %d of %d times, %d times as %s" % (what, noticed, tried, as_it, want))
         bad |= not as_it and (interpreter.version >= (3, 11) or want not in FROM_311)
-    if mode == "many":
+    if mode in ALONE:
         print("%d of 10000 records dropped" % play.dropped)
-        bad |= play.compared < LEAST_KEPT
+        bad |= play.compared not in ALONE[mode]
     print("%s %s: %d scenarios, %d looks, %d records compared in %.1f s, %d differences" % (
         mode, name, play.scenarios, play.looks, play.compared, time.monotonic() - began,
         len(play.wrong)))

@@ -33,7 +33,7 @@ class Pyenv:
         self.name = "pyenv-" + version
         self.version = tuple(map(int, version.split(".")))
         self.agent = None  # a library to be loaded into what is started
-        self.launcher = None  # ctaskctl, to start it by `run`; else the library is preloaded by hand
+        self.launcher = []  # `ctaskctl run` and options, to start it; else the library is preloaded
 
     def find(self):
         found = glob.glob(os.path.join(PYENV, "versions", "%d.%d.*/bin/python3" % self.version))
@@ -63,7 +63,7 @@ class Suite:
         self.python = "/usr/bin/python" + version
         self.inside = None
         self.user = []  # options of chroot
-        self.agent = self.launcher = None
+        self.agent, self.launcher = None, []
 
     def find(self):
         if not os.access(self.root + self.python, os.X_OK):
@@ -98,13 +98,13 @@ class Suite:
         chroot = ["chroot"] + self.user + [self.root]
         if self.launcher:
             return with_agent(agent, self.launcher) + chroot + python
-        return chroot + with_agent(agent, None) + python
+        return chroot + with_agent(agent, []) + python
 
 
 def with_agent(agent, launcher):
     """The words before a command that start it with the agent."""
     if launcher:
-        return [launcher, "run", "--agent=" + agent, "--"]
+        return launcher + ["--agent=" + agent, "--"]
     return ["env", "LD_PRELOAD=" + agent] if agent else []
 
 

@@ -3,11 +3,10 @@ import _thread
 import asyncio
 import gc
 import signal
-import sys
 import threading
 
-from asked import (LONG, PYTHON, Either, callback, create_task, handler, not_in_debug, runner, scenario,
-                   since, thread, through)
+from asked import (LONG, PYTHON, Either, callback, handler, not_in_debug, runner, scenario, since,
+                   thread, through)
 
 INNER = PYTHON < (3, 12)  # wait_for gives a coroutine a task of its own
 ON_TIMEOUT = "Timeout._on_timeout < loop"
@@ -329,7 +328,8 @@ def from_an_executor(s):
         loop = asyncio.get_running_loop()
 
         def job():
-            loop.call_soon_threadsafe(lambda: task.cancel("by the job") if PYTHON >= (3, 9) else task.cancel())  # at: job
+            why = ["by the job"] * (PYTHON >= (3, 9))
+            loop.call_soon_threadsafe(lambda: task.cancel(*why))  # at: job
 
         await loop.run_in_executor(None, job)
         await s.ended(task)
@@ -447,32 +447,25 @@ def task_that_vanishes(s):
     async def quick():
         pass
 
-    async def main(loop):
-        task = s.knows("worker", create_task(worker(), s.full("worker"), loop))
-        await s.turns()
-        task.cancel()  # at: ask
-
     def run():
         loop = asyncio.new_event_loop()
-        s.outer = []
-        loop.run_until_complete(starts(loop))
+        loop.run_until_complete(starts())
+        if s.of["worker"].done():  # uvloop goes round once more
+            s.requests[0]["outcome"]["state"] = "cancelled"
         s.of.clear()
         loop.close()
         gc.collect()
         asyncio.run(others())
-        del s.requests[0]["stack"][1:]
-        s.requests[0]["stack"].append({"any": True})
-        s.requests[0]["outcome"]["after"] = [0, 60]
 
-    async def starts(loop):
+    async def starts():
         await s.start()
-        task = s.knows("worker", create_task(worker(), s.full("worker"), loop))
+        task = s.task(worker(), "worker")
         await s.turns()
         task.cancel()  # at: ask
         # It was not delivered and never will be; to say that it is not known any more is as good.
         s.asked("worker", "sleep < worker:nap", by="main", stack="starts:ask < loop",
                 ends=Either("pending", "unknown"))
-        loop.stop()
+        asyncio.get_running_loop().stop()
 
     async def others():
         for _ in range(20):

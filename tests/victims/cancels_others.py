@@ -1,10 +1,10 @@
-"""cancels_others.py - deadlines and ends of other libraries: async_timeout and aiohttp, where they are."""
+"""cancels_others.py - deadlines and ends of other libraries, where they are: async_timeout, aiohttp, uvicorn."""
 import asyncio
 import os
 import signal
 import socket
 
-from asked import LONG, callback, runner, scenario, through
+from asked import LONG, Either, callback, runner, scenario, through
 
 try:
     import async_timeout
@@ -16,6 +16,11 @@ try:
     AIOHTTP = tuple(map(int, aiohttp.__version__.split(".")[:2]))
 except ImportError:
     aiohttp, AIOHTTP = None, (0, 0)
+
+try:
+    import uvicorn
+except ImportError:
+    uvicorn = None
 
 
 def where(there):
@@ -174,3 +179,47 @@ def aiohttp_server_ends(s):
                 scope=through("runner"), stack=stops)
 
     return run
+
+
+@where(uvicorn)
+def uvicorn_ends(s):
+    """It waits for its requests for so long, and then stops them: the end of a server, like a runner's."""
+    async def app(scope, receive, send):
+        s.i_am("request")
+        begun.set()
+        await asyncio.sleep(LONG)  # at: nap
+
+    async def main():
+        nonlocal begun
+        await s.start()
+        begun = asyncio.Event()
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(
+            app, lifespan="off", log_config=None, timeout_graceful_shutdown=0.2, http="h11",
+            ws="none", loop="asyncio", proxy_headers=False))
+        task = s.task(server.serve(sockets=[sock]), "server")
+        while not server.started:
+            await asyncio.sleep(0.001)
+        _, writer = await asyncio.open_connection(*sock.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await begun.wait()
+        server.should_exit = True
+        await s.ended(task)
+        await s.ended(s.of["request"])
+        place = "uvicorn.server|Server.shutdown < uvicorn.server|Server._serve < " \
+            "uvicorn.server|Server.serve"
+        s.asked("server", "... < uvicorn.server|Server._wait_tasks_to_complete < wait_for < " + place,
+                by=callback("Timeout._on_timeout"), why="timeout", ends="absorbed",
+                scope=through("wait_for", None, 0.2), stack="Timeout._on_timeout < loop")
+        s.asked("request", "sleep < app:nap < "
+                "uvicorn.protocols.http.h11_impl|RequestResponseCycle.run_asgi", by="server",
+                why="shutdown", scope=through("runner"), stack=place + " < loop",
+                # That the time was up may be told as cause or as failure, or not.
+                cause=Either(None, "server"),
+                exception=Either(None, ("TimeoutError", "", None), ("TimeoutError", "", "server")),
+                message="Task cancelled, timeout graceful shutdown exceeded", ends="returned")
+        writer.close()
+
+    begun = None
+    return main
