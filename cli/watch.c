@@ -12,6 +12,7 @@
 #include "cli/report.h"
 #include "model/cleanup.h"
 #include "model/json_cancellation.h"
+#include "reader/enrich.h"
 #include "reader/process.h"
 
 enum {
@@ -303,6 +304,8 @@ int ctask_watch_once(struct ctask_history_reader *reader, const struct ctask_wat
 	struct ctask_error err = { 0 };
 	int status, ret = ctask_history_read(reader, &history, &err);
 
+	if (!ret)
+		ret = ctask_enrich_pending(&history, reader, &err);
 	if (ret)
 		return ctask_report_error(&err);
 	if (watch->json) {

@@ -224,3 +224,28 @@ int ctask_fit_link(struct ctask_snapshot *snap)
 	}
 	return 0;
 }
+
+static const struct ctask_task *running_task(const struct ctask_snapshot *snap, uint64_t id)
+{
+	for (uint32_t i = 0; i < snap->task_count; i++)
+		if (snap->tasks[i].id == id && snap->tasks[i].state == CTASK_RUNNING)
+			return &snap->tasks[i];
+	return NULL;
+}
+
+void ctask_fit_running(struct ctask_history *history, const struct ctask_snapshot *snap)
+{
+	for (uint32_t i = 0; i < history->count; i++) {
+		struct ctask_cancellation *item = &history->items[i];
+		const struct ctask_task *task;
+
+		if (item->outcome != CTASK_OUTCOME_PENDING ||
+		    item->time_us > snap->capture.captured_at_us)
+			continue;
+		task = running_task(snap, item->target);
+		if (!task || task->cancel_pending || task->cancel_handled)
+			continue;
+		item->outcome = CTASK_OUTCOME_SWALLOWED;
+		item->after_s = (double)(snap->capture.captured_at_us - item->time_us) / 1e6;
+	}
+}

@@ -30,6 +30,13 @@ int ctask_fit_history(struct ctask_snapshot *snap);
 /** Fill in the tasks' request and open_requests, from the history of @p snap as it is. 0 or -ENOMEM. */
 int ctask_fit_link(struct ctask_snapshot *snap);
 
+/**
+ * What @p history has as pending is settled when a step of the task ends. Where @p snap, which was taken
+ * before the history was read, shows a task in the middle of a step, at a request no
+ * more: it has swallowed it.
+ */
+void ctask_fit_running(struct ctask_history *history, const struct ctask_snapshot *snap);
+
 /** True when the task that @p item was made of has not ended it yet: it stops, or goes on all the same. */
 bool ctask_request_is_open(const struct ctask_cancellation *item);
 

@@ -2,6 +2,7 @@
 #include "reader/enrich.h"
 
 #include "model/fit.h"
+#include "reader/capture.h"
 
 int ctask_enrich(struct ctask_snapshot *snap, struct ctask_history_reader *reader,
 		 struct ctask_error *err)
@@ -18,6 +19,7 @@ int ctask_enrich(struct ctask_snapshot *snap, struct ctask_history_reader *reade
 		ctask_history_destroy(history);
 		return ret;
 	}
+	ctask_fit_running(history, snap);
 	snap->history = history;
 	return ctask_fit_history(snap) ? ctask_fail(err, ENOMEM, "out of memory") : 0;
 }
@@ -41,4 +43,33 @@ int ctask_enrich_process(struct ctask_snapshot *snap, pid_t pid, struct ctask_er
 	    ctask_snapshot_add_problem(snap, 0, "what its agent recorded: %s", why.text))
 		return ctask_fail(err, ENOMEM, "out of memory");
 	return 0;
+}
+
+static bool has_pending(const struct ctask_history *history)
+{
+	for (uint32_t i = 0; i < history->count; i++)
+		if (history->items[i].outcome == CTASK_OUTCOME_PENDING)
+			return true;
+	return false;
+}
+
+int ctask_enrich_pending(struct ctask_history **history, struct ctask_history_reader *reader,
+			 struct ctask_error *err)
+{
+	const struct ctask_capture_options options = { 0 };
+	struct ctask_history *later = NULL;
+	struct ctask_snapshot *snap;
+	int ret;
+
+	if (!has_pending(*history) || ctask_capture_process((*history)->pid, &options, &snap, NULL))
+		return 0;
+	/* What is pending after the picture as before it was so meanwhile. */
+	ret = ctask_history_read(reader, &later, err);
+	if (!ret) {
+		ctask_fit_running(later, snap);
+		ctask_history_destroy(*history);
+		*history = later;
+	}
+	ctask_snapshot_destroy(snap);
+	return ret;
 }

@@ -19,4 +19,11 @@ int ctask_enrich(struct ctask_snapshot *snap, struct ctask_history_reader *reade
  */
 int ctask_enrich_process(struct ctask_snapshot *snap, pid_t pid, struct ctask_error *err);
 
+/**
+ * Settle what *history has as pending of tasks that run at this moment, by a look into the memory of
+ * its process: *history may be read anew. Where that may not be read, nothing is done.
+ */
+int ctask_enrich_pending(struct ctask_history **history, struct ctask_history_reader *reader,
+			 struct ctask_error *err);
+
 #endif

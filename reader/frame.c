@@ -9,6 +9,7 @@ enum {
 	CHAIN_MAX = 1 << 20, /* links of one await chain */
 	THREAD_FRAMES_MAX = 1 << 20,
 	STACK_SLOTS_MAX = 1 << 20, /* values on the stack of one frame */
+	OWNED_BY_GENERATOR = 1,	   /* FRAME_OWNED_BY_GENERATOR, 3.11 on */
 	OWNER_SHIM = 3,		   /* FRAME_OWNED_BY_CSTACK; from 3.14 on BY_INTERPRETER, and … */
 	OWNER_CSTACK_314 = 4,	   /* … FRAME_OWNED_BY_CSTACK (Include/internal/pycore_frame.h) */
 	NEVER_SHOWN = 0xff,	   /* largest value of the one byte that a state is */
@@ -75,6 +76,10 @@ static int view_frame(struct ctask_codes *codes, uint64_t addr, const struct fra
 		.locals = addr + l->frame_locals,
 		.shim = owner == OWNER_SHIM || owner == OWNER_CSTACK_314,
 	};
+	if (l->frame_gen != CTASK_NO_FIELD)
+		ret->gen = u64_at(bytes, l->frame_gen);
+	else if (owner == OWNED_BY_GENERATOR)
+		ret->gen = addr - l->gen_frame;
 	if (ret->shim)
 		return 0;
 	code = ctask_code_at(codes, ret->code);
@@ -235,40 +240,8 @@ static void reverse(struct ctask_chain *chain)
 	}
 }
 
-/* The frames of the thread that has @p root on its stack, from root inwards. */
-static int read_executing(struct ctask_codes *codes, const struct ctask_stacks *stacks,
-			  const struct ctask_frame_view *root, uint64_t coro,
-			  struct ctask_chain *chain)
-{
-	for (uint32_t t = 0; t < stacks->count; t++) {
-		uint64_t at = stacks->tops[t];
-		int ret = 0;
-
-		chain->count = 0;
-		for (int steps = 0; at && steps < THREAD_FRAMES_MAX; steps++) {
-			struct ctask_frame_view frame;
-
-			if (ctask_pages_spend(codes->heap->pages, 1) ||
-			    ctask_frame_read(codes, at, &frame))
-				break;
-			if (!frame.shim)
-				ret = push(codes, chain, at == root->addr ? coro : 0, &frame);
-			if (ret)
-				return ret;
-			if (at == root->addr) {
-				reverse(chain);
-				return 0;
-			}
-			at = frame.previous;
-		}
-	}
-	/* On no thread's stack: a greenlet may have put it aside. */
-	chain->count = 0;
-	return push(codes, chain, coro, root) ? -EPROTO : -ENODATA;
-}
-
 /*
- * Whether a suspended coroutine stands in an `except` or `finally` that a
+ * Whether a coroutine stands in an `except` or `finally` that a
  * CancelledError brought it to.
  */
 static bool handles_cancel(struct ctask_heap *heap, uint64_t gen)
@@ -280,6 +253,42 @@ static bool handles_cancel(struct ctask_heap *heap, uint64_t gen)
 		return false;
 	type = ctask_type_of(heap, exception);
 	return type && !strcmp(ctask_type_short_name(type), "CancelledError");
+}
+
+/* The frames of the thread that has @p root on its stack, from root inwards. */
+static int read_executing(struct ctask_codes *codes, const struct ctask_stacks *stacks,
+			  const struct ctask_frame_view *root, uint64_t coro,
+			  struct ctask_chain *chain)
+{
+	for (uint32_t t = 0; t < stacks->count; t++) {
+		uint64_t at = stacks->tops[t];
+		int ret = 0;
+
+		chain->count = 0;
+		chain->handles_cancel = false;
+		for (int steps = 0; at && steps < THREAD_FRAMES_MAX; steps++) {
+			struct ctask_frame_view frame;
+
+			if (ctask_pages_spend(codes->heap->pages, 1) ||
+			    ctask_frame_read(codes, at, &frame))
+				break;
+			if (!frame.shim)
+				ret = push(codes, chain, at == root->addr ? coro : 0, &frame);
+			if (ret)
+				return ret;
+			chain->handles_cancel |=
+				frame.gen && handles_cancel(codes->heap, frame.gen);
+			if (at == root->addr) {
+				reverse(chain);
+				return 0;
+			}
+			at = frame.previous;
+		}
+	}
+	/* On no thread's stack: a greenlet may have put it aside. */
+	chain->count = 0;
+	chain->handles_cancel = false;
+	return push(codes, chain, coro, root) ? -EPROTO : -ENODATA;
 }
 
 /* One step from @p obj to what it waits for; 0 in *obj at the end of the chain. */

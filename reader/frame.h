@@ -20,6 +20,7 @@ struct ctask_frame_view {
 	uint64_t addr;	    /* of the frame */
 	uint64_t code;	    /* address of its code object */
 	uint64_t previous;  /* the frame that called it, 0 = none */
+	uint64_t gen;	    /* the coroutine or generator that it is the frame of, 0 = none */
 	int64_t lasti;	    /* byte offset of the instruction it is at; -1 = not started */
 	uint64_t locals;    /* address of its first local variable */
 	uint64_t stack_top; /* address behind the topmost value; 0 = not known */
@@ -47,10 +48,10 @@ struct ctask_link {
 struct ctask_chain {
 	struct ctask_link *links;
 	uint32_t count, room;
-	bool executing;	     /* the outermost coroutine is running now */
-	bool done;	     /* the outermost coroutine has ended */
-	bool handles_cancel; /* one of its coroutines is handling a CancelledError */
-	uint64_t end;	     /* what the innermost awaits and is no coroutine: a future, or 0 */
+	bool executing; /* the outermost coroutine is running now */
+	bool done;	/* the outermost coroutine has ended */
+	bool handles_cancel; /* one of its coroutines is handling a CancelledError; of those of the thread, where it runs */
+	uint64_t end; /* what the innermost awaits and is no coroutine: a future, or 0 */
 };
 
 void ctask_chain_fini(struct ctask_chain *chain);
