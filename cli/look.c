@@ -208,8 +208,8 @@ static int ask_instead(const struct ctask_look *look, struct ctask_snapshot **re
 		return 0;
 	case ENOTSUP:
 		return ctask_fail(err, EPERM,
-				  "%s. Or ask an agent: there is none in it; 'ctaskctl run' starts "
-				  "programs with one",
+				  "%s. Or ask an agent: none answers; 'ctaskctl run' starts programs "
+				  "with one",
 				  refused.text);
 	case ESRCH:
 	case EOWNERDEAD:
