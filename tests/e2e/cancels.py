@@ -1,4 +1,4 @@
-"""cancels.py - who cancelled whom: what ctaskctl says about scenarios whose truth is written by hand.
+"""cancels.py - who cancelled whom: what ctaskctl says, against truth written by hand.
 
     cancels.py MODE INTERPRETER [SCENARIO…]
 

@@ -139,7 +139,9 @@ def matched(found, truth, requests, records):
 
 
 def best(group, records):
-    """The records of one task in the order of its requests; of loose ones, the order that fits best."""
+    """The records of one task in the order of its requests; of loose ones, the order that fits
+    best.
+    """
     if not group[0]["loose"] or len(records) != len(group):
         return (list(records) + [None] * len(group))[:len(group)]
 
@@ -156,8 +158,9 @@ def best(group, records):
 
 
 def in_order(found, pairs):
-    near = zip(pairs, pairs[1:])
-    for (first, one), (second, two) in itertools.combinations(pairs, 2) if len(pairs) < 100 else near:
+    # Of very many, neighbours: those are not loose, and the rest follows.
+    near = itertools.combinations(pairs, 2) if len(pairs) < 150 else zip(pairs, pairs[1:])
+    for (first, one), (second, two) in near:
         if one["id"] > two["id"] and not (first["loose"] and first["loose"] == second["loose"]):
             found.add("order", second["label"], "after " + first["label"], "before it")
 

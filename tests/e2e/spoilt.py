@@ -1,4 +1,4 @@
-"""spoilt.py - ways to spoil an answer of `ctaskctl cancels`, each with the difference that must be found.
+"""spoilt.py - ways to spoil an answer of `ctaskctl cancels`, each with the difference it must make.
 
 A way returns False where the answer has nothing that could be spoilt like that.
 """

@@ -20,7 +20,6 @@ import json
 import linecache
 import os
 import sys
-import threading
 import time
 import traceback
 import types
@@ -36,8 +35,8 @@ THREAD_SAFE = hasattr(asyncio.events, "_ThreadSafeHandle")  # from 3.14 on
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCENARIOS = []
 LIBRARY = """asyncio.tasks asyncio.timeouts asyncio.taskgroups asyncio.runners asyncio.base_events
-asyncio.events asyncio.locks asyncio.queues asyncio.futures asyncio.streams asyncio.threads selectors
-threading""".split()
+asyncio.events asyncio.locks asyncio.queues asyncio.futures asyncio.streams asyncio.threads
+selectors threading""".split()
 
 
 def scenario(function, on=None):
@@ -115,7 +114,9 @@ def codes_in(code, path):
 
 
 def library_code(name):
-    """The code of a function of the library, by its qualified name: `module|name` where there are more."""
+    """The code of a function of the library, by its qualified name: `module|name` where there are
+    more.
+    """
     named, _, name = name.rpartition("|")
     for module in [named] if named else LIBRARY:
         try:
@@ -236,7 +237,8 @@ class Scene:
         """A task by the short name of the truth. coroutine: of one that has none any more."""
         if name not in self.tasks or self.tasks[name]["id"] != hex(id(task)):
             coro = task.get_coro()
-            code = self.code(coroutine) if coroutine else getattr(coro, "cr_code", None) or coro.gi_code
+            code = self.code(coroutine) if coroutine \
+                else getattr(coro, "cr_code", None) or coro.gi_code
             self.tasks[name] = {"id": hex(id(task)), "name": task.get_name(),
                                 "coroutine": code_name(code)}
         self.of[name] = task
@@ -253,9 +255,9 @@ class Scene:
         """Called by a task that the library made, in its first step."""
         self.knows(name, current_task())
 
-    def unseen(self, name, coroutine, called=None):
-        """A task that no code of ours ever sees: made by the library, never begun. Or one of an own class."""
-        self.tasks[name] = {"id": None, "name": called, "coroutine": code_name(self.code(coroutine))}
+    def unseen(self, name, coroutine):
+        """A task that no code of ours ever sees: made by the library, never begun."""
+        self.tasks[name] = {"id": None, "name": None, "coroutine": code_name(self.code(coroutine))}
 
     async def start(self, name="main"):
         """The first thing that main() does."""
@@ -362,8 +364,9 @@ class Scene:
         assert label not in [r["label"] for r in self.requests], "two requests called " + label
 
         def failure(told):
+            task = told and told[2] and self.tasks[told[2]]
             return told and {"type": told[0], "message": told[1],
-                             "task": told[2] and {k: self.tasks[told[2]][k] for k in ("id", "name")}}
+                             "task": task and {"id": task["id"], "name": task["name"]}}
 
         def construct(told):
             return told and dict(told, id=told["object"] and self.scopes[told["object"]])

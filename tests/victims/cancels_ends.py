@@ -1,12 +1,14 @@
-"""cancels_ends.py - how loops end: runners, interrupts, what is left over. Each in a loop of its own."""
+"""cancels_ends.py - how loops end: runners, interrupts, what is left over. Each in a loop of its
+own.
+"""
 import asyncio
 import os
 import signal
 import sys
 import threading
 
-from asked import (LONG, PYTHON, Either, asyncio_only, create_task, frames, handler, runner, scenario, since,
-                   through)
+from asked import (LONG, PYTHON, Either, asyncio_only, create_task, frames, handler, runner,
+                   scenario, since, through)
 
 # What asyncio.run() calls at the end, down to the program.
 END = "_cancel_all_tasks < Runner.close < Runner.__exit__ < run"
@@ -72,7 +74,9 @@ def left_over_never_begun(s):
 
 @scenario
 def left_over_pair(s):
-    """One awaits the other: the inner one is asked by the runner and by way of the outer, in any order."""
+    """One awaits the other: the inner one is asked by the runner and by way of the outer, in any
+    order.
+    """
     async def outer():
         await s.task(inner(), "inner")  # at: wait
 
@@ -120,7 +124,9 @@ def left_over_that_stops_others(s):
 
 @scenario
 def main_fails(s):
-    """Why the loop ends changes nothing: what is left is stopped. That main failed may be told or not."""
+    """Why the loop ends changes nothing: what is left is stopped. That main failed may be told or
+    not.
+    """
     async def worker():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -129,8 +135,8 @@ def main_fails(s):
         s.task(worker(), "worker")
         await s.turns()
         s.asked("worker", "sleep < worker:nap", stack=END + " < run:run < program",
-                exception=Either(None, ("ValueError", "boom", "main"), ("ValueError", "boom", None)),
-                **SHUTDOWN)
+                exception=Either(None, ("ValueError", "boom", "main"),
+                                 ("ValueError", "boom", None)), **SHUTDOWN)
         raise ValueError("boom")
 
     def run():
@@ -275,7 +281,9 @@ def interrupt():
 
 @asyncio_only
 def interrupt_while_the_loop_sleeps(s):
-    """Up to 3.10 a KeyboardInterrupt leaves the loop, and asyncio.run() stops all, main among them."""
+    """Up to 3.10 a KeyboardInterrupt leaves the loop, and asyncio.run() stops all, main among
+    them.
+    """
     async def worker():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -370,7 +378,9 @@ def interrupt_of_a_chain(s):
 
 @since(3, 11, on="asyncio")
 def interrupt_that_main_swallows(s):
-    """The first one is lost on main, the second leaves the loop; then main is stopped with the rest."""
+    """The first one is lost on main, the second leaves the loop; then main is stopped with the
+    rest.
+    """
     async def main():
         await s.start()
         interrupt()
@@ -423,7 +433,9 @@ def interrupt_of_a_loop_by_hand(s):
 
 @scenario
 def terminated(s):
-    """SIGTERM as services do it: a handler of the loop that stops main, whose finally stops the rest."""
+    """SIGTERM as services do it: a handler of the loop that stops main, whose finally stops the
+    rest.
+    """
     async def worker():
         await asyncio.sleep(LONG)  # at: nap
 

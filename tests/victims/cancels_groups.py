@@ -1,4 +1,5 @@
-"""cancels_groups.py - gather, shield and TaskGroup: who fails, who is stopped for it, and by whom."""
+"""cancels_groups.py - gather, shield and TaskGroup: who fails, who is stopped for it, and by whom.
+"""
 import asyncio
 
 from asked import LONG, PYTHON, VERSION, Either, callback, scenario, since, through
@@ -340,12 +341,13 @@ def shield_from_below(s):
 
 def stopped_by_a_sibling(s, names, owner, at, failed, group="group", label=None,
                          owner_ends="absorbed", text="boom", kind="ValueError"):
-    """The requests of a group one of whose children failed: its siblings in any order, its owner."""
+    """The requests of a group one of whose children failed: its siblings in any order, its owner.
+    """
     common = {"by": callback("TaskGroup._on_task_done"), "why": "sibling_failed",
               "scope": through("task_group", group), "exception": (kind, text, failed)}
     for name in names:
-        s.asked(name, "sleep < child:nap", stack="TaskGroup._abort < TaskGroup._on_task_done < loop",
-                loose="siblings " + (label or owner), **common)
+        s.asked(name, "sleep < child:nap", loose="siblings " + (label or owner),
+                stack="TaskGroup._abort < TaskGroup._on_task_done < loop", **common)
     s.asked(owner, at, stack="TaskGroup._on_task_done < loop", ends=owner_ends, label=label,
             **common)
 
@@ -388,7 +390,9 @@ def group_child_fails(s):
 
 @since(3, 11)
 def group_child_fails_in_the_exit(s):
-    """While the owner waits in the exit. 3.11 and 3.12 never uncancel() that; it is absorbed all the same."""
+    """While the owner waits in the exit. 3.11 and 3.12 never uncancel() that; it is absorbed all
+    the same.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -423,7 +427,9 @@ def group_child_fails_in_the_exit(s):
 
 @since(3, 11)
 def group_child_fails_with_other_errors(s):
-    """What failed is told as Python tells it: a text with a number, a key, nothing at all, a long one."""
+    """What failed is told as Python tells it: a text with a number, a key, nothing at all, a long
+    one.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -609,7 +615,9 @@ def group_owner_cancelled_twice(s):
 
 @since(3, 11)
 def group_in_group(s):
-    """A child of the outer group fails: the owner of the inner one is its sibling, and stops its own."""
+    """A child of the outer group fails: the owner of the inner one is its sibling, and stops its
+    own.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -776,7 +784,9 @@ def group_child_stopped(s):
 
 @since(3, 11)
 def group_body_awaits_a_stopped_child(s):
-    """The body awaits a child that somebody stops: the body fails with its CancelledError, unasked."""
+    """The body awaits a child that somebody stops: the body fails with its CancelledError,
+    unasked.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -914,7 +924,9 @@ def group_eager_child_fails(s):
 
 @since(3, 15)
 def group_cancelled(s):
-    """3.15: a group has a cancel() of its own; called by somebody else, by a child, and in the body."""
+    """3.15: a group has a cancel() of its own; called by somebody else, by a child, and in the
+    body.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -1008,7 +1020,7 @@ def group_by_hand(s):
         for name in "ab":
             s.asked(name, "sleep < child:nap", by="owner", stack="owner:stop < loop",
                     # Own code asks; that it does so because of a failure may be told or not.
-                    exception=Either(None, ("ValueError", "boom", None), ("ValueError", "boom", "bad"),
-                                     ("ValueError", "boom", "owner")))
+                    exception=Either(None, *[("ValueError", "boom", task)
+                                             for task in (None, "bad", "owner")]))
 
     return main

@@ -1,7 +1,7 @@
-"""cancels_limits.py - deadlines: wait_for in its two forms, asyncio.timeout, and what is mistaken for them.
+"""cancels_limits.py - deadlines: wait_for in its two forms, asyncio.timeout, and what looks alike.
 
-Up to 3.11 wait_for gives a coroutine a task of its own and asks that one to stop; from 3.12 on it is
-asyncio.timeout inside, and asks the waiting task itself. INNER says which.
+Up to 3.11 wait_for gives a coroutine a task of its own and asks that one to stop; from 3.12 on it
+is asyncio.timeout inside, and asks the waiting task itself. INNER says which.
 """
 import asyncio
 
@@ -112,7 +112,9 @@ def wait_for_looked_at(s):
 
 @scenario
 def wait_for_swallowed(s):
-    """The work goes on without it: a zombie, and the waiting task with it. Then it returns a value."""
+    """The work goes on without it: a zombie, and the waiting task with it. Then it returns a
+    value.
+    """
     async def work():
         s.i_am("work" if INNER else "waiting")
         try:
@@ -706,7 +708,9 @@ def timeouts_of_other_forms(s):
 
 @since(3, 11)
 def timeout_swallowed(s):
-    """The body swallows it and stays in the block: a zombie until the block takes the request back."""
+    """The body swallows it and stays in the block: a zombie until the block takes the request
+    back.
+    """
     async def worker():
         async with asyncio.timeout(0.03) as limit:
             s.called("limit", limit)
@@ -885,7 +889,8 @@ def timeout_round_gather(s):
         try:
             async with asyncio.timeout(0.03) as limit:
                 s.called("limit", limit)
-                await s.called("both", asyncio.gather(s.task(child(), "a"), s.task(child(), "b")))  # at: wait
+                both = asyncio.gather(s.task(child(), "a"), s.task(child(), "b"))
+                await s.called("both", both)  # at: wait
         except TimeoutError:
             pass
 
@@ -986,7 +991,9 @@ def timeout_in_wait_for(s):
 
 @since(3, 11)
 def timeout_in_a_suspended_generator(s):
-    """PEP 789: the block belongs to a generator that stands at its yield; the request hits who iterates."""
+    """PEP 789: the block belongs to a generator that stands at its yield; the request hits who
+    iterates.
+    """
     async def numbers():
         async with asyncio.timeout(0.03) as limit:
             s.called("limit", limit)

@@ -1,4 +1,6 @@
-"""cancels_mixed.py - where two things meet: an exception being handled elsewhere, a signal inside of a cancel()."""
+"""cancels_mixed.py - where two things meet: an exception being handled elsewhere, a signal inside
+of a cancel().
+"""
 import _thread
 import asyncio
 import gc
@@ -163,7 +165,9 @@ def looked_at_while_it_runs(s):
 
 @since(3, 12, on="asyncio")
 def eager_in_a_clean_up(s):
-    """An eager child runs inside of its maker's except block. The child asks; it unwinds from nothing."""
+    """An eager child runs inside of its maker's except block. The child asks; it unwinds from
+    nothing.
+    """
     async def victim():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -225,7 +229,8 @@ def eager_children(s):
         every.cancel()  # at: ask
         for name in ("one", "two"):
             s.asked(name, "sleep < child:nap", by="main",
-                    stack="_GatheringFuture.cancel < main:ask < loop", scope=through("gather", "all"))
+                    scope=through("gather", "all"),
+                    stack="_GatheringFuture.cancel < main:ask < loop")
         await s.ended(one, two)
         task = s.task(owner(), "owner")
         await s.ended(task)
@@ -246,7 +251,9 @@ def eager_children(s):
 
 @scenario
 def signal_inside_of_a_request(s):
-    """A handler that runs inside of a cancel(), or while a task unwinds, asks for reasons of its own."""
+    """A handler that runs inside of a cancel(), or while a task unwinds, asks for reasons of its
+    own.
+    """
     class Slow(asyncio.Task):
         def cancel(self, *given, **named):
             signal.raise_signal(signal.SIGUSR1)  # at: signal
@@ -345,7 +352,8 @@ def from_an_executor(s):
 
 @scenario
 def other_asyncios(s):
-    """Code of other packages that have a directory called asyncio, with the library's names in it."""
+    """Code of other packages that have a directory called asyncio, with the library's names in it.
+    """
     source = """
 import asyncio
 
@@ -370,7 +378,7 @@ def _cancel_all_tasks(tasks):
         task.cancel()
 """
     codes = {}
-    for name, lines in (("timeouts", (10,)), ("taskgroups", (18,)), ("runners", (22,))):
+    for name in ("timeouts", "taskgroups", "runners"):
         filename = "/srv/app/lib/redis/asyncio/%s.py" % name
         codes[name] = {}
         exec(compile(source, filename, "exec"), codes[name])
@@ -560,7 +568,9 @@ def timeout_and_a_stop_in_the_clean_up(s):
 
 @since(3, 11)
 def group_child_fails_as_its_owner_is_stopped(s):
-    """Somebody stops the owner, and before it has run a child fails: the group takes back its own only."""
+    """Somebody stops the owner, and before it has run a child fails: the group takes back its own
+    only.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 

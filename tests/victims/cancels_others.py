@@ -1,4 +1,6 @@
-"""cancels_others.py - deadlines and ends of other libraries, where they are: async_timeout, aiohttp, uvicorn."""
+"""cancels_others.py - deadlines and ends of other libraries, where they are: async_timeout,
+aiohttp, uvicorn.
+"""
 import asyncio
 import os
 import signal
@@ -27,8 +29,9 @@ def where(there):
     return scenario if there else lambda function: function
 
 
-EXPIRES = "timeout._cancel_task" if hasattr(getattr(async_timeout, "timeout", None), "_cancel_task") \
-    else "Timeout._on_timeout"
+EXPIRES = "Timeout._on_timeout"
+if hasattr(getattr(async_timeout, "timeout", None), "_cancel_task"):
+    EXPIRES = "timeout._cancel_task"
 
 
 def of_async_timeout(s, target, at, limit, delay, label=None, elapsed=None):
@@ -183,7 +186,9 @@ def aiohttp_server_ends(s):
 
 @where(uvicorn)
 def uvicorn_ends(s):
-    """It waits for its requests for so long, and then stops them: the end of a server, like a runner's."""
+    """It waits for its requests for so long, and then stops them: the end of a server, like a
+    runner's.
+    """
     async def app(scope, receive, send):
         s.i_am("request")
         begun.set()
@@ -209,7 +214,8 @@ def uvicorn_ends(s):
         await s.ended(s.of["request"])
         place = "uvicorn.server|Server.shutdown < uvicorn.server|Server._serve < " \
             "uvicorn.server|Server.serve"
-        s.asked("server", "... < uvicorn.server|Server._wait_tasks_to_complete < wait_for < " + place,
+        waits = "uvicorn.server|Server._wait_tasks_to_complete < wait_for < "
+        s.asked("server", "... < " + waits + place,
                 by=callback("Timeout._on_timeout"), why="timeout", ends="absorbed",
                 scope=through("wait_for", None, 0.2), stack="Timeout._on_timeout < loop")
         s.asked("request", "sleep < app:nap < "

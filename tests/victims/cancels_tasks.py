@@ -202,7 +202,9 @@ def thread_through_the_loop(s):
 
 @scenario
 def future_of_another_thread(s):
-    """run_coroutine_threadsafe's future is cancelled in its thread; the task hears of it in the loop."""
+    """run_coroutine_threadsafe's future is cancelled in its thread; the task hears of it in the
+    loop.
+    """
     async def worker():
         s.i_am("worker")
         begun.set()
@@ -1560,7 +1562,8 @@ def stream(s):
 
 @asyncio_only
 def python_task(s):
-    """The class written in Python, by which no C function comes. Its own frame may be told or not."""
+    """The class written in Python, by which no C function comes. Its own frame may be told or not.
+    """
     async def inner():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -1602,7 +1605,8 @@ def python_task(s):
                 stack="_PyTask.cancel < main:first < loop", scope=through("await"),
                 cause="python awaits C")
         second.cancel()  # at: second
-        s.asked("C awaits python", "_PyFuture.__await__ < outer:wait", by="main", stack="main:second < loop")
+        s.asked("C awaits python", "_PyFuture.__await__ < outer:wait", by="main",
+                stack="main:second < loop")
         s.asked("in python", "sleep < inner:nap", by="main", why="owner_cancelled",
                 stack=call("second"), scope=through("await"), cause="C awaits python")
         zombie.cancel()  # at: third

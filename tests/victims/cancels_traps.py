@@ -19,7 +19,9 @@ if not hasattr(getattr(asyncio, "TaskGroup", None), "_aexit"):
 
 @scenario
 def cancel_that_raises(s):
-    """cancel() did not return true: there is no request, and what it was made inside of is none either."""
+    """cancel() did not return true: there is no request, and what it was made inside of is none
+    either.
+    """
     class Refuses(asyncio.Future):
         def cancel(self, *given, **named):
             raise ValueError("never")
@@ -58,7 +60,8 @@ def cancel_that_raises(s):
 
 @scenario
 def future_that_lies(s):
-    """It says that it is cancelled and is not: the task waits on, and goes on without the request."""
+    """It says that it is cancelled and is not: the task waits on, and goes on without the request.
+    """
     class Lies(asyncio.Future):
         def cancel(self, *given, **named):
             return True
@@ -150,7 +153,8 @@ def messages_of_other_kinds(s):
         await s.start()
         tasks = []
         for label, message, text in (("number", 42, Either(None, "42")),
-                                     ("error", ValueError("x"), Either(None, "x", "ValueError('x')")),
+                                     ("error", ValueError("x"),
+                                      Either(None, "x", "ValueError('x')")),
                                      ("bytes", b"x", Either(None, "b'x'")),
                                      ("hostile", Hostile(), None)):
             tasks.append(s.task(worker(), label))
@@ -360,7 +364,9 @@ def uncancelled_twice(s):
 
 @since(3, 11)
 def uncancelled_for_nothing(s):
-    """uncancel() of a task that nobody asked, then a request: the one has nothing to do with the other."""
+    """uncancel() of a task that nobody asked, then a request: the one has nothing to do with the
+    other.
+    """
     async def worker():
         asyncio.current_task().uncancel()
         await asyncio.sleep(LONG)  # at: nap
@@ -468,7 +474,9 @@ def timer_with_a_message(s):
 
 @scenario
 def cancel_that_stops_another(s):
-    """cancel() overridden: before it passes on, it stops another. By own code, inside of a request."""
+    """cancel() overridden: before it passes on, it stops another. By own code, inside of a
+    request.
+    """
     class Noisy(asyncio.Task):
         other = None
 
@@ -504,7 +512,9 @@ def cancel_that_stops_another(s):
 
 @not_in_debug
 def two_threads_at_once(s):
-    """In the middle of one thread's cancel() another thread asks: they have nothing to do with each other."""
+    """In the middle of one thread's cancel() another thread asks: they have nothing to do with
+    each other.
+    """
     class Slow(asyncio.Task):
         def cancel(self, *given, **named):
             go.set()
@@ -517,11 +527,8 @@ def two_threads_at_once(s):
     async def abroad():
         s.knows("abroad", asyncio.current_task())
         task = s.task(worker(), "there")
-        await s.turns()
-        below.extend(frames(sys._getframe().f_back))
-        await asyncio.get_running_loop().run_in_executor(None, go.wait)
-        below[:] = []
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, go.wait)
         grabbed = loop.create_future()
 
         def grab():
@@ -649,7 +656,9 @@ def two_roots(s):
 
 
 def circle(s):
-    """Two tasks that await each other cannot be stopped: cancel() never gets to an end, and raises."""
+    """Two tasks that await each other cannot be stopped: cancel() never gets to an end, and
+    raises.
+    """
     async def one():
         await tasks[1]
 
@@ -719,7 +728,8 @@ def coroutines_of_other_kinds(s):
 
 @since(3, 11)
 def group_errors_of_other_kinds(s):
-    """A text that only the exception's own code could tell may be left out; a wrong one is a lie."""
+    """A text that only the exception's own code could tell may be left out; a wrong one is a lie.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -838,7 +848,9 @@ def group_without_children(s):
 
 @since(3, 11)
 def group_body_times_out(s):
-    """A deadline inside of the body: its TimeoutError is the body's failure, and stops the children."""
+    """A deadline inside of the body: its TimeoutError is the body's failure, and stops the
+    children.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 
@@ -921,7 +933,8 @@ def group_in_a_clean_up(s):
 
 @since(3, 11)
 def group_stopped_in_its_body_while_it_fails(s):
-    """The owner swallows the group's request in its body: a zombie, until the exit takes it back."""
+    """The owner swallows the group's request in its body: a zombie, until the exit takes it back.
+    """
     async def child():
         await asyncio.sleep(LONG)  # at: nap
 

@@ -12,7 +12,7 @@ import asked
 import truth
 
 RECORDS = []
-OPEN = threading.local()  # .requests: whose cancel() is still running in this thread, outermost first
+OPEN = threading.local()  # .requests: whose cancel() still runs in this thread, outermost first
 
 
 def place(frame):
