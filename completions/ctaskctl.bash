@@ -26,7 +26,7 @@ _ctaskctl() {
 	done
 
 	local display="--ascii --utf-8 --long --color= --help --usage --version"
-	local look="--task= --thread= --core= --exe= --max-pause= --no-pause --format= --json"
+	local look="--task= --thread= --core= --exe= --max-pause= --no-pause --source= --format= --json"
 	case $command:$prev in
 	run:--dir)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
@@ -40,6 +40,10 @@ _ctaskctl() {
 		;;
 	*:--color)
 		mapfile -t COMPREPLY < <(compgen -W "always auto never" -- "$cur")
+		return
+		;;
+	*:--source)
+		mapfile -t COMPREPLY < <(compgen -W "agent memory" -- "$cur")
 		return
 		;;
 	ps:--format)
@@ -73,7 +77,7 @@ _ctaskctl() {
 			mapfile -t COMPREPLY < <(compgen -W "--all --no-fold --ids --follow --duration= --since= --task= --origin= --last= --format= --json $display" -- "$cur")
 			;;
 		ls) mapfile -t COMPREPLY < <(compgen -W "--json $display" -- "$cur") ;;
-		ps) mapfile -t COMPREPLY < <(compgen -W "$look $display" -- "$cur") ;;
+		ps) mapfile -t COMPREPLY < <(compgen -W "--all $look $display" -- "$cur") ;;
 		pstree)
 			mapfile -t COMPREPLY < <(compgen -W "--all --no-fold --ids $look $display" -- "$cur")
 			;;

@@ -34,10 +34,12 @@ complete -c ctaskctl -n $looks -l thread -x -d 'Only the tasks of the event loop
 complete -c ctaskctl -n $looks -l core -r -F -d 'Read a core file'
 complete -c ctaskctl -n $looks -l exe -r -F -d 'The executable that the core file came from'
 complete -c ctaskctl -n $looks -l max-pause -x -d 'Stop the process no longer than this, in milliseconds'
+complete -c ctaskctl -n $looks -l source -x -a 'agent memory' -d 'Read memory, or ask the agent'
 complete -c ctaskctl -n $looks -l no-pause -d 'Never stop the process'
 complete -c ctaskctl -n '__fish_seen_subcommand_from ps' -l format -x -a 'csv json text' -d Format
 complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -l format -x -a 'json text' -d Format
 complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -s a -l all -d 'Show every frame'
+complete -c ctaskctl -n '__fish_seen_subcommand_from ps' -s a -l all -d 'Show by whom and where each task was made'
 complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -s c -l no-fold -d 'Show each of several identical tasks'
 complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -s p -l ids -d 'Show ids'
 
