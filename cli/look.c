@@ -207,10 +207,11 @@ static int ask_instead(const struct ctask_look *look, struct ctask_snapshot **re
 	case 0:
 		return 0;
 	case ENOTSUP:
-		return ctask_fail(err, EPERM,
-				  "%s. Or ask an agent: none answers; 'ctaskctl run' starts programs "
-				  "with one",
-				  refused.text);
+		return ctask_fail(
+			err, EPERM,
+			"%s. Or ask an agent: none answers; 'ctaskctl run' starts programs "
+			"with one",
+			refused.text);
 	case ESRCH:
 	case EOWNERDEAD:
 		*err = why;

@@ -257,7 +257,7 @@ static const struct {
 	{ "\"ctask.snapshot\"", "\"ctask.processes\"",
 	  "snapshot: \"schema\" is none of its words" },
 	{ "\"version\":1", "\"version\":2", "snapshot: \"version\" is no number that it can be" },
-	{ "\"version\":1", "\"versio\":1", "\"version\" is missing" },
+	{ "\"version\":1", "\"number\":1", "\"version\" is missing" },
 	{ "\"version\":1", "\"version\":", "it is not JSON: a value is missing" },
 	{ "\"version\":1", "\"version\":1x", "it is not JSON: a part of it goes on and on" },
 	{ "2026-11-21T", "2026-13-21T", "snapshot: \"captured_at\" is no time" },
