@@ -27,8 +27,11 @@ static void look_for_built_in(void)
 
 __attribute__((constructor)) static void enter(void)
 {
-	if (dlsym)
-		look_for_built_in();
+	if (!dlsym)
+		return;
+	look_for_built_in();
+	if (dlerror)
+		dlerror(); /* what was not there is nobody's error */
 }
 
 __attribute__((destructor)) static void leave(void)
@@ -53,5 +56,7 @@ __attribute__((visibility("default"))) void *dlopen(const char *file, int mode)
 	init = handle ? dlsym(handle, "PyInit__asyncio") : NULL;
 	if (init)
 		ctask_hooks_install(init);
+	if (handle && !init && dlerror)
+		dlerror();
 	return handle;
 }

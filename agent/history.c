@@ -139,6 +139,7 @@ static int make_file(uint64_t bytes)
 int ctask_history_make(size_t bytes, const char *python_version)
 {
 	struct ctask_history_header plan = { .magic = "" }, *h;
+	struct stat st;
 	int fd;
 
 	if (bytes < CTASK_HISTORY_BYTES_MIN)
@@ -170,6 +171,10 @@ int ctask_history_make(size_t bytes, const char *python_version)
 		.words = (char *)h + h->words_at,
 		.fd = fd,
 	};
+	if (!ctask_fstat(fd, &st)) {
+		ctask_writer.device = st.st_dev;
+		ctask_writer.inode = st.st_ino;
+	}
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	memcpy(h->magic, CTASK_HISTORY_MAGIC, sizeof(h->magic));
 	ctask_writer.header = h;
@@ -179,7 +184,12 @@ int ctask_history_make(size_t bytes, const char *python_version)
 void ctask_history_forget(void)
 {
 	struct ctask_history_header *h = ctask_writer.header;
+	struct stat st;
 
+	/* The program may have closed the descriptor, and given the number to something else. */
+	if (h && !ctask_fstat(ctask_writer.fd, &st) && st.st_ino == ctask_writer.inode &&
+	    st.st_dev == ctask_writer.device)
+		close(ctask_writer.fd);
 	if (h)
 		munmap(h, h->file_bytes);
 	ctask_writer = (struct ctask_writer){ .fd = -1 };

@@ -20,7 +20,8 @@ struct ctask_writer {
 	struct ctask_birth *births;
 	char *side, *words;
 	int fd;
-	uint32_t free_births; /**< head of the list of free slots + 1 */
+	uint64_t device, inode; /**< of what fd led to */
+	uint32_t free_births;	/**< head of the list of free slots + 1 */
 };
 
 extern struct ctask_writer ctask_writer;

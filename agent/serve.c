@@ -23,7 +23,7 @@ enum {
 	ACCEPTS_AT_ONCE = 16,
 	ANSWERS_KEPT_MAX = 4,	/* that clients are still reading, in files in memory */
 	ACCEPT_AGAIN_MS = 1000, /* when there was no room for a file */
-	STEP_ASIDE_MS = 10,
+	STEP_ASIDE_MS = 50,
 	SEE_OFF_MS = 2, /* that a client who has its reply takes to be gone */
 };
 
@@ -538,29 +538,49 @@ static void wake_thread(void)
 	}
 }
 
+/* Wait until the thread has ended; false when it does not within the time. */
+static bool wait_for_end(void)
+{
+	int64_t until = now_ns() + (int64_t)STEP_ASIDE_MS * NS_PER_MS;
+	bool woken = false;
+	int thread = 0, now;
+
+	while ((now = __atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST))) {
+		if (now_ns() >= until)
+			return false;
+		if (now > 0)
+			thread = now;
+		/* One that has only just begun has no socket yet, and may not have looked whether it is to end. */
+		if (!woken && __atomic_load_n(serve.history->socket_path, __ATOMIC_ACQUIRE)) {
+			wake_thread();
+			woken = true;
+		}
+		sched_yield();
+	}
+	/* Its last word comes a little before the kernel no longer counts it. */
+	while (thread && now_ns() < until &&
+	       (!syscall(SYS_tgkill, serve.pid, thread, 0) || errno != ESRCH))
+		sched_yield();
+	return true;
+}
+
 bool ctask_serve_step_aside(void)
 {
-	int thread = __atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST);
 	int saved = errno;
-	int64_t until;
+	int64_t until = now_ns() + (int64_t)SEE_OFF_MS * NS_PER_MS;
+	bool ended;
 
-	if (serve.pid != getpid() || thread <= 0 || !serve.history->socket_path[0])
+	if (serve.pid != getpid() || !__atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST))
 		return false;
-	until = now_ns() + (int64_t)SEE_OFF_MS * NS_PER_MS;
 	while (__atomic_load_n(&serve.is_served, __ATOMIC_SEQ_CST)) {
 		if (now_ns() >= until)
 			return false;
 		sched_yield();
 	}
-	until = now_ns() + (int64_t)STEP_ASIDE_MS * NS_PER_MS;
 	__atomic_store_n(&serve.ends, true, __ATOMIC_SEQ_CST);
-	wake_thread();
-	/* Its last word comes a little before the kernel no longer counts it. */
-	while (now_ns() < until && (__atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST) ||
-				    !syscall(SYS_tgkill, serve.pid, thread, 0) || errno != ESRCH))
-		sched_yield();
+	ended = wait_for_end();
 	errno = saved;
-	if (__atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST)) {
+	if (!ended) {
 		/* It has not noticed: let it stay, unless it is too late for that. */
 		__atomic_store_n(&serve.ends, false, __ATOMIC_SEQ_CST);
 		return false;

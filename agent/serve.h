@@ -24,7 +24,7 @@ void ctask_serve_end(void);
  * From 3.12 on Python warns when a process that forks has more than one thread, by the kernel's count.
  * Called before such a fork: the thread ends if nobody is being served. True when it did: then call
  * ctask_serve_start() again afterwards in the parent, once Python has had its look. Takes 0.1 ms,
- * and 10 ms at most.
+ * and 50 ms at most.
  */
 bool ctask_serve_step_aside(void);
 
