@@ -24,7 +24,7 @@ import time
 
 import ctaskctl
 import interpreters
-from agent_clients import Hosting, agent_path, socket_below
+from agent_clients import Hosting, agent_path
 from difference import differences
 from victim import Failed, Victim
 
@@ -51,6 +51,15 @@ class Seen:
         return truly
 
 
+def wait_for_agent(victim):
+    """Its thread makes the socket soon after the first task."""
+    end = time.monotonic() + 30
+    while ctaskctl.run("ps", victim.pid, "--source=agent").returncode != 0:
+        if time.monotonic() > end:
+            raise Failed("the agent of %d does not answer" % victim.pid)
+        time.sleep(0.02)
+
+
 def whole(seen, answer, source):
     """True when there is a snapshot of that source, of a form that can be looked at."""
     if not seen.must(answer.snapshot is not None and answer.status == 0 and not answer.errors,
@@ -62,11 +71,27 @@ def whole(seen, answer, source):
     return True
 
 
+class Contained:
+    """The interpreter where /proc is that of the innermost pid namespace; other roots have it so anyway."""
+
+    def __init__(self, interpreter):
+        self.inside = interpreter
+        self.root = interpreter.root
+
+    def __getattr__(self, name):
+        return getattr(self.inside, name)
+
+    def command(self, program, *options):
+        mount = [] if self.root else ["sh", "-c", 'mount -t proc proc /proc && exec "$@"', "sh"]
+        return mount + self.inside.command(program, *options)
+
+
 def exact(interpreter):
     seen = Seen()
-    for words in VICTIMS:
-        with Victim(interpreter, *words) as victim:
-            socket_below(interpreter.root, victim.pid)
+    for words, container in [(v, False) for v in VICTIMS] + [(("scopes.py",), True)]:
+        with Victim(Contained(interpreter) if container else interpreter, *words,
+                    container=container) as victim:
+            wait_for_agent(victim)
             facts = victim.facts()
             for source in SOURCES:
                 answer = ctaskctl.Answer(victim.pid, "--source", source)
@@ -150,7 +175,7 @@ def calendar_gm(text):
 def births(interpreter):
     seen = Seen()
     with Victim(interpreter, "marks.py") as victim:
-        socket_below(interpreter.root, victim.pid)
+        wait_for_agent(victim)
         for source in SOURCES:
             answer = ctaskctl.Answer(victim.pid, "--source", source)
             if whole(seen, answer, source):
@@ -201,7 +226,7 @@ def text_of(command, pid, *options):
 def marks(interpreter):
     seen = Seen()
     with Victim(interpreter, "marks.py") as victim:
-        socket_below(interpreter.root, victim.pid)
+        wait_for_agent(victim)
         for source in SOURCES:
             text = text_of("pstree", victim.pid, "-c", "--source", source)
             compare_marks(seen, victim.truth, text)
@@ -233,7 +258,7 @@ def refused(interpreter):
         return None
     seen = Seen()
     with Victim(interpreter, "marks.py") as victim:
-        socket_below(interpreter.root, victim.pid)
+        wait_for_agent(victim)
         answer = ctaskctl.Answer(victim.pid, "--source=memory", prefix=WITHOUT_PTRACE)
         seen.must(answer.status == 4 and "CAP_SYS_PTRACE" in answer.errors and not answer.text,
                   "memory is not refused: %d %s", answer.status, answer.errors)
@@ -348,7 +373,7 @@ def control(interpreter):
     ]
     seen = Seen()
     with Victim(interpreter, "marks.py") as victim:
-        socket_below(interpreter.root, victim.pid)
+        wait_for_agent(victim)
         answer = ctaskctl.Answer(victim.pid)
         if not whole(seen, answer, "memory"):
             return seen.bad
