@@ -368,7 +368,7 @@ static void search_descriptors(struct search *s, pid_t pid)
 		struct ctask_history_reader *r = NULL;
 		struct ctask_error err = { 0 };
 		ssize_t len;
-		int fd;
+		int fd, ret;
 
 		snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)pid, entry->d_name);
 		len = readlink(path, link, sizeof(link) - 1);
@@ -380,7 +380,8 @@ static void search_descriptors(struct search *s, pid_t pid)
 		fd = ctask_open_regular(path, NULL);
 		if (fd < 0)
 			continue;
-		if (consider(s, pid, r, ctask_history_reader_open_file(fd, pid, &r, &err), &err))
+		ret = ctask_history_reader_open_file(fd, pid, &r, &err);
+		if (consider(s, pid, r, ret, &err))
 			return;
 	}
 }
