@@ -34,7 +34,8 @@ AS_NOBODY = ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-g
 WITHOUT_PTRACE = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace",
                   "--no-new-privs"]
 SOURCES = ("memory", "agent")
-VICTIMS = [("rich.py",), ("scopes.py",), ("threads.py",)]
+VICTIMS = [("rich.py",), ("scopes.py",), ("blocked.py",), ("threads.py",)]
+EAGER = [("rich.py", "--eager")]  # from 3.12 on
 SLACK_S = 0.001  # two clocks are read one after the other
 
 
@@ -88,7 +89,8 @@ class Contained:
 
 def exact(interpreter):
     seen = Seen()
-    for words, container in [(v, False) for v in VICTIMS] + [(("scopes.py",), True)]:
+    victims = VICTIMS + (EAGER if interpreter.version >= (3, 12) else [])
+    for words, container in [(v, False) for v in victims] + [(("scopes.py",), True)]:
         with Victim(Contained(interpreter) if container else interpreter, *words,
                     container=container) as victim:
             wait_for_agent(victim)

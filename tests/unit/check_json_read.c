@@ -186,8 +186,7 @@ static const char *const names[] = {
 	"\xed\xbf\xbf",		    /* U+DFFF */
 	"\xed\xb2\x80\xed\xa0\xbd", /* the two halves of a pair, in the wrong order */
 	"\xed\xa0\xbd\\ud83d",
-	"\xed\xa0\xbd"
-	"ude00",
+	"\xed\xa0\xbd ude00",
 };
 
 START_TEST(one_name)
