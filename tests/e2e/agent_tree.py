@@ -18,6 +18,7 @@ import glob
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -72,6 +73,13 @@ def whole(seen, answer, source):
     return True
 
 
+def reprinted(text):
+    """What comes out when the model reads it and writes it; None when there is no program for it."""
+    program = os.environ.get("REPRINT")
+    return program and subprocess.run([program], input=text, stdout=subprocess.PIPE,
+                                      timeout=60, check=False).stdout
+
+
 class Contained:
     """The interpreter where /proc is that of the innermost pid namespace; other roots have it so anyway."""
 
@@ -104,6 +112,8 @@ def exact(interpreter):
                 print("%s by %s: %d tasks, %s" % (words[0], source, len(victim.truth["tasks"]),
                                                   found.told()))
                 seen.must(not found, "not what %s says", words[0])
+                seen.must(reprinted(answer.text) in (None, answer.text),
+                          "read and written again it is another text")
                 # Of tasks written in Python the making is not recorded.
                 strangers = [t["name"] for t in answer.snapshot["tasks"]
                              if t["age_s"] is None and not t["name"].startswith("python-")]

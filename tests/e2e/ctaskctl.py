@@ -5,7 +5,7 @@ import subprocess
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCHEMA = os.path.join(HERE, "..", "..", "model", "ctask-snapshot-1.schema.json")
+SCHEMAS = os.path.join(HERE, "..", "..", "model")
 SCHEMA_TASKS = 1000  # of more tasks than this, the rest is checked by comparison only
 
 try:
@@ -42,24 +42,32 @@ class Answer:
         self.snapshot = json.loads(done.stdout.decode("utf-8")) if done.stdout else None
 
 
-_validator = None
+_validators = {}
+
+
+def validator(name):
+    """The validator of a schema, or None when it cannot be checked here."""
+    path = os.path.join(SCHEMAS, name)
+    if jsonschema is None or not os.path.exists(path):
+        return None
+    if name not in _validators:
+        with open(path) as file:
+            schema = json.load(file)
+        kind = jsonschema.validators.validator_for(schema)
+        kind.check_schema(schema)
+        _validators[name] = kind(schema)
+    return _validators[name]
 
 
 def schema_errors(snapshot):
     """What the JSON Schema has to say, at most five; none when it cannot be checked here."""
-    global _validator
-    if jsonschema is None or not os.path.exists(SCHEMA):
+    checks = validator("ctask-snapshot-1.schema.json")
+    if checks is None:
         return []
-    if _validator is None:
-        with open(SCHEMA) as file:
-            schema = json.load(file)
-        kind = jsonschema.validators.validator_for(schema)
-        kind.check_schema(schema)
-        _validator = kind(schema)
     some = dict(snapshot, tasks=snapshot.get("tasks", [])[:SCHEMA_TASKS],
                 edges=snapshot.get("edges", [])[:SCHEMA_TASKS])
     errors = []
-    for error in _validator.iter_errors(some):
+    for error in checks.iter_errors(some):
         errors.append("/%s: %s" % ("/".join(map(str, error.absolute_path)), error.message[:200]))
         if len(errors) == 5:
             break

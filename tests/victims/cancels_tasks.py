@@ -349,6 +349,33 @@ def far_down(s):
     return main
 
 
+@scenario
+def very_far_down(s):
+    """Stacks so long that part of them may be left out, at the outer end, if that is told."""
+    async def worker(depth):
+        if depth:
+            await worker(depth - 1)  # at: await
+        else:
+            await asyncio.sleep(LONG)  # at: nap
+
+    def dig(task, depth):
+        if depth:
+            dig(task, depth - 1)  # at: dig
+        else:
+            task.cancel()  # at: ask
+
+    async def main():
+        await s.start()
+        task = s.task(worker(400), "worker")
+        await s.turns()
+        dig(task, 400)  # at: call
+        s.asked("worker", "sleep < worker:nap" + 400 * " < worker:await", by="main",
+                stack="dig:ask < " + 400 * "dig:dig < " + "main:call < loop")
+        await s.ended(task)
+
+    return main
+
+
 # Signals: the handler asks, whatever it interrupted ------------------------------
 
 
