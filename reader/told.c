@@ -2,6 +2,7 @@
 #include "reader/told.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "model/cancellation.h"
@@ -62,6 +63,15 @@ static void see_threads(pid_t pid, struct ctask_snapshot *snap)
 	}
 }
 
+/* Its last line tells how many requests are no longer kept; the JSON of a snapshot has no place for it. */
+static uint64_t dropped_of(const struct ctask_agent_reply *reply)
+{
+	static const char key[] = "\"dropped\": ";
+	const char *at = strstr(reply->data + reply->data_len, key);
+
+	return at ? strtoull(at + sizeof(key) - 1, NULL, 10) : 0;
+}
+
 int ctask_told_process(pid_t pid, const struct ctask_agent_options *options,
 		       struct ctask_snapshot **ret_snap, struct ctask_error *err)
 {
@@ -74,6 +84,8 @@ int ctask_told_process(pid_t pid, const struct ctask_agent_options *options,
 	if (ret)
 		return ret;
 	ret = ctask_json_read_snapshot(reply.data, reply.data_len, &snap, &why);
+	if (!ret && snap->history)
+		snap->history->dropped = dropped_of(&reply);
 	ctask_agent_reply_fini(&reply);
 	if (ret == -EPROTO)
 		return ctask_fail(err, EPROTO, "the agent of process %d tells no tree: %s",
