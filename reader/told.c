@@ -66,7 +66,7 @@ static void see_threads(pid_t pid, struct ctask_snapshot *snap)
 /* Its last line tells how many requests are no longer kept; the JSON of a snapshot has no place for it. */
 static uint64_t dropped_of(const struct ctask_agent_reply *reply)
 {
-	static const char key[] = "\"dropped\": ";
+	static const char key[] = "\"dropped\":";
 	const char *at = strstr(reply->data + reply->data_len, key);
 
 	return at ? strtoull(at + sizeof(key) - 1, NULL, 10) : 0;
