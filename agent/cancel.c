@@ -96,7 +96,7 @@ struct asking {
 	struct py_object *task, *loop; /* that run in this thread */
 	double now;
 	bool has_exception_message;
-	bool of_block; /* the construct is a block that the target itself is inside of */
+	struct ctask_block block; /* that the target itself is inside of, and that asks */
 	struct ctask_text_bytes target_name, requester_name, failed_name, message;
 	char exception_message[TEXT_MAX];
 	char callback_name[NAME_MAX_BYTES];
@@ -335,6 +335,16 @@ static void look_for_wait_for(struct asking *a)
 	}
 }
 
+/* An attribute, borrowed from @p object. */
+static struct py_object *value_of(const void *object, const char *name)
+{
+	struct py_object *value = ctask_python_attr((struct py_object *)(uintptr_t)object, name);
+
+	if (value)
+		ctask_py.Py_DecRef(value);
+	return value;
+}
+
 /* A frame of asyncio's wait_for, of a task that passes a request on. */
 static void take_wait_for(struct asking *a, const struct ctask_seen *seen,
 			  const struct ctask_code_facts *facts)
@@ -456,9 +466,9 @@ static void decide(struct asking *a, int i, bool passed)
 			ctask_is_cancelled_error(ctask_gen_exception(a->stack.seen[i].gen)) ||
 			/* It only renews the request of its owner, whom it asked to stop itself meanwhile. */
 			(group_exit && !passed && a->task == a->target);
-		/* Its CancelledError may be one of a task that it waited for: then it has failed of that. */
-		bool was_asked = a->task && (ctask_task_is_cancelling(a->task) ||
-					     ctask_requests_newest(a->task));
+		/* The CancelledError of a body may be one of a task that it waited for: then it has failed of that. */
+		bool was_asked = !group_exit || (a->task && (ctask_task_is_cancelling(a->task) ||
+							     ctask_requests_newest(a->task)));
 
 		if (owner_cancelled && was_asked) {
 			a->record.origin = CTASK_ORIGIN_OWNER_CANCELLED;
@@ -483,20 +493,46 @@ static bool is_own_cancel(const struct asking *a, int i)
 	       ctask_frame_local(a->stack.seen[i].frame, 0) == a->target;
 }
 
-/*
- * The construct asked the task that is inside of it, and will take the request back
- * without a word: timeouts of other libraries, groups of 3.11 and 3.12. asyncio's own timeouts call uncancel().
- */
-static bool asks_who_is_inside(const struct asking *a, const struct ctask_code_facts *decided,
-			       bool passed)
+/* The object of the method that made the call; NULL when it was none. */
+static const void *object_that_asked(const struct asking *a)
 {
-	bool timeout = a->record.through == CTASK_THROUGH_TIMEOUT && decided && !decided->library;
-	bool group = a->record.through == CTASK_THROUGH_TASK_GROUP && !passed &&
-		     a->record.origin != CTASK_ORIGIN_OWNER_CANCELLED;
+	for (int i = 0; i < a->stack.count && i < ROLES_MAX; i++)
+		if (!is_own_cancel(a, i))
+			return facts_at(a, i)->arguments
+				       ? ctask_frame_local(a->stack.seen[i].frame, 0)
+				       : NULL;
+	return NULL;
+}
 
-	return (timeout || group) &&
-	       ctask_stack_is_inside(&a->chain,
-				     (const void *)(uintptr_t)a->record.scope); /* NOLINT */
+/*
+ * The construct asked the task that is inside of its block, and will take the request back
+ * without a word: timeouts of other libraries and of the program, groups of 3.11 and 3.12. asyncio's own
+ * timeouts call uncancel().
+ */
+static void take_block(struct asking *a, const struct ctask_code_facts *decided, bool passed)
+{
+	const struct ctask_origin_row *row = decided ? decided->row : NULL;
+	const void *construct = (const void *)(uintptr_t)a->record.scope; /* NOLINT */
+
+	if (a->record.origin == CTASK_ORIGIN_OWNER_CANCELLED)
+		return;
+	if (a->record.through == CTASK_THROUGH_TASK_GROUP ? passed
+	    : a->record.through == CTASK_THROUGH_TIMEOUT  ? decided && decided->library
+							  : a->record.through != CTASK_THROUGH_NONE)
+		return;
+	if (a->record.through == CTASK_THROUGH_NONE)
+		construct = object_that_asked(a);
+	if (!construct || !ctask_stack_is_inside(&a->chain, construct))
+		return;
+	a->block.construct = construct;
+	if (!row)
+		return;
+	if (row->fired)
+		a->block.fired = row->fired;
+	else if (decided->when.slot >= 0 && decided->when.attribute[0])
+		a->block.when = decided->when.attribute;
+	if (a->block.when)
+		a->block.when_s = ctask_python_seconds(value_of(construct, a->block.when));
 }
 
 static void classify(struct asking *a)
@@ -537,7 +573,7 @@ static void classify(struct asking *a)
 		a->record.origin = (uint8_t)otherwise;
 	if (a->record.origin == CTASK_ORIGIN_TIMEOUT && a->record.through == CTASK_THROUGH_TIMEOUT)
 		look_for_wait_for(a);
-	a->of_block = asks_who_is_inside(a, i < a->stack.count ? facts_at(a, i) : NULL, passed);
+	take_block(a, i < a->stack.count ? facts_at(a, i) : NULL, passed);
 }
 
 /* The request that the asking task is unwinding from. */
@@ -622,23 +658,29 @@ static uint64_t put(struct asking *a, struct py_object *message)
 	if (slot)
 		ctask_requests_evict(slot);
 	ctask_record_put(r);
-	ctask_requests_add(a->target, r->id, a->of_block);
+	ctask_requests_add(a->target, r->id, &a->block);
 	ctask_unlock();
 	return r->id;
 }
 
 /*
- * The call that this one was made inside of. A signal handler may run in the
- * middle of one: what it asks is its own.
+ * The call that this one was made inside of, if it passes on what that one
+ * asks: what the target of the outer one waits for is this one's target, or has a cancel() that leads here.
+ * A signal handler or a finalizer may run in the middle of any call: what it asks is its own.
  */
 static const struct ctask_call *call_round(const struct asking *a, const struct ctask_call *outer)
 {
+	bool passed = false;
 	int end = 0;
 
 	while (outer && !outer->id)
 		outer = outer->outer;
-	while (outer && end < a->stack.count && a->stack.seen[end].frame != outer->frame)
-		end++;
+	if (!outer)
+		return NULL;
+	for (; end < a->stack.count && a->stack.seen[end].frame != outer->frame; end++)
+		passed |= facts_at(a, end)->is_cancel;
+	if (!passed && ctask_task_waits_for(outer->target) != a->target)
+		return NULL;
 	return find_signal_handler(a, end) < 0 ? outer : NULL;
 }
 
@@ -656,7 +698,8 @@ static uint64_t record_call(const struct ctask_call *call, struct py_object *mes
 	};
 	a.target = call->target;
 	a.task = a.loop = NULL;
-	a.of_block = a.has_exception_message = false;
+	a.block = (struct ctask_block){ 0 };
+	a.has_exception_message = false;
 	a.now = ctask_monotonic();
 	a.requester_name = (struct ctask_text_bytes){ 0 };
 	a.exception_message[0] = a.callback_name[0] = '\0';

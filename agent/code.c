@@ -25,6 +25,7 @@ struct place_slot {
 static struct ctask_code_facts codes[CODES];
 static struct place_slot places[PLACES];
 static uint32_t code_count, place_count;
+uint32_t ctask_codes_learnt;
 #define NO_LOCAL                                                                                   \
 	{                                                                                          \
 		.slot = -1                                                                         \
@@ -230,6 +231,10 @@ static void learn_code(struct py_object *code, struct ctask_code_facts *facts, c
 			   !strcmp(plain, "_aexit"),
 		.is_enter = !strcmp(plain, "__aenter__") || !strcmp(plain, "__enter__"),
 	};
+	/* Condition.wait, to 3.12, while it gets its lock back. */
+	facts->flag = -1;
+	if (module && !strcmp(module, "locks.py") && !strcmp(plain, "wait"))
+		facts->flag = (int16_t)slot_of(code, "cancelled");
 	facts->may_handle_signal = (facts->arguments >= 2 || facts->takes_rest) &&
 				   (!module || !strcmp(module, "runners.py"));
 	if (facts->row) {
@@ -279,6 +284,7 @@ static const struct ctask_code_facts *facts_of(struct py_object *code)
 		return slot;
 	if (code_count >= CODES / 8 * FULL_EIGHTHS)
 		return NULL;
+	ctask_codes_learnt++;
 	learn_code(code, &learnt, name, filename, sizeof(name));
 	slot = code_slot(code); /* learning may have run code that came by here */
 	if (!slot->code) {

@@ -33,9 +33,10 @@ struct ctask_code_facts {
 	bool runs_loops;	/**< asyncio/base_events.py: what runs a loop, and its helpers */
 	bool is_wait_for;	/**< asyncio.wait_for */
 	bool is_group_exit;	/**< TaskGroup.__aexit__ and what it calls */
-	bool is_cancel;		/**< a function called cancel: it may override Task.cancel */
-	bool is_enter;		/**< __enter__ or __aenter__ */
-	bool is_exit;		/**< __exit__, __aexit__, or what a group's calls */
+	int16_t flag; /**< of a library function that keeps in this local that it was cancelled; -1 */
+	bool is_cancel; /**< a function called cancel: it may override Task.cancel */
+	bool is_enter;	/**< __enter__ or __aenter__ */
+	bool is_exit;	/**< __exit__, __aexit__, or what a group's calls */
 };
 
 /**
@@ -46,6 +47,9 @@ struct ctask_code_facts {
  */
 uint32_t ctask_place_of(struct py_object *code, int lasti,
 			const struct ctask_code_facts **ret_facts);
+
+/** How many code objects were learnt of so far. */
+extern uint32_t ctask_codes_learnt;
 
 /** Keep a text in the words of the history, once. 0 when there is no room. */
 uint32_t ctask_word_of(const char *text);

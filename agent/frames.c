@@ -12,6 +12,7 @@ enum {
 	NEVER_SHOWN = 0xff,
 	INT_TAG = 3, /* Py_INT_TAG, Include/internal/pycore_stackref.h, 3.14 on */
 	HIDDEN_MAX = 8,
+	HEAP_TYPE = 1 << 9, /* Py_TPFLAGS_HEAPTYPE */
 	WRAPPERS_MAX = 4,
 };
 
@@ -247,6 +248,8 @@ static bool is_wrapper(const struct py_object *object)
 	static const char *const names[] = { "coroutine_wrapper", "async_generator_asend",
 					     "async_generator_athrow", "anext_awaitable" };
 
+	if (object->type->flags & HEAP_TYPE) /* a class of the program's may be called like that */
+		return false;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(object->type->name, names[i]))
 			return true;
@@ -260,57 +263,57 @@ static bool is_end(const struct py_object *object)
 	       !strcmp(object->type->name, "FutureIter");
 }
 
-int ctask_chain_see(struct py_object *coro, struct ctask_seen *to, int room, int *ret_cut,
-		    bool *ret_running, bool *ret_unseen)
+bool ctask_chain_next(struct ctask_chain *chain, struct ctask_seen *ret)
 {
 	const struct ctask_layout *l = &ctask_py.layout;
-	struct py_object *at = coro;
-	int count = 0;
 
-	*ret_running = *ret_unseen = false;
-	for (int i = 0; at && i < CHAIN_MAX; i++) {
-		struct ctask_seen *seen = &to[count % room];
+	while (chain->at && chain->steps++ < CHAIN_MAX) {
+		struct py_object *at = chain->at;
 		enum state state;
 		uint8_t byte;
 
+		chain->at = NULL;
 		if (!is_gen(at)) {
-			*ret_unseen |= !is_wrapper(at) && !is_end(at);
-			at = is_wrapper(at) ? py_pointer(at, WRAPPED) : NULL;
+			chain->unseen |= !is_wrapper(at) && !is_end(at);
+			chain->at = is_wrapper(at) ? py_pointer(at, WRAPPED) : NULL;
 			continue;
 		}
-		seen->gen = at;
-		seen->frame = l->gen_frame_inline ? (const char *)at + l->gen_frame
-						  : py_pointer(at, l->gen_frame);
-		if (!seen->frame)
-			break;
-		state = state_of(at, seen->frame, &byte);
-		if (state == DONE)
-			break;
-		if (state == EXECUTING) {
-			*ret_running = true;
-			*ret_cut = 0;
-			return 0;
-		}
-		seen->code = untagged(py_word(seen->frame, l->frame_code));
-		if (!py_is(seen->code, ctask_py.PyCode_Type))
-			break;
-		seen->lasti = lasti_of(seen->frame, seen->code);
-		at = state == SUSPENDED ? awaited_by(seen, byte) : NULL;
+		ret->gen = at;
+		ret->frame = l->gen_frame_inline ? (const char *)at + l->gen_frame
+						 : py_pointer(at, l->gen_frame);
+		if (!ret->frame)
+			return false;
+		state = state_of(at, ret->frame, &byte);
+		chain->running = state == EXECUTING;
+		if (state == DONE || state == EXECUTING)
+			return false;
+		ret->code = untagged(py_word(ret->frame, l->frame_code));
+		if (!py_is(ret->code, ctask_py.PyCode_Type))
+			return false;
+		ret->lasti = lasti_of(ret->frame, ret->code);
+		chain->at = state == SUSPENDED ? awaited_by(ret, byte) : NULL;
+		return true;
+	}
+	return false;
+}
+
+int ctask_chain_see(struct ctask_chain *chain, struct ctask_seen *to, int room, int *ret_cut)
+{
+	struct ctask_seen moved;
+	int count = 0;
+
+	while (ctask_chain_next(chain, &to[count % room]))
 		count++;
-	}
+	if (chain->running)
+		count = 0;
 	*ret_cut = count > room ? count - room : 0;
-	if (count > room) { /* the ring: turn it so that the outermost kept frame comes first */
-		int first = count % room;
-
-		for (int i = 0; i < first; i++) {
-			struct ctask_seen moved = to[0];
-
-			memmove(to, to + 1, (size_t)(room - 1) * sizeof(*to));
-			to[room - 1] = moved;
-		}
-		count = room;
+	/* The ring: turn it so that the outermost kept frame comes first. */
+	for (int i = 0; *ret_cut && i < count % room; i++) {
+		moved = to[0];
+		memmove(to, to + 1, (size_t)(room - 1) * sizeof(*to));
+		to[room - 1] = moved;
 	}
-	return count;
+	return count > room ? room : count;
 }
 
 struct py_object *ctask_gen_code(const struct py_object *gen)

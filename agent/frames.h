@@ -41,14 +41,22 @@ struct py_object *ctask_frame_value(const char *frame, const struct ctask_local 
 bool ctask_frame_holds(const struct ctask_seen *seen, const struct ctask_code_facts *facts,
 		       const void *object);
 
+/** An await chain that is gone along: begin with at, the coroutine, and the rest zero. */
+struct ctask_chain {
+	struct py_object *at;
+	int steps;
+	bool running; /**< the coroutine runs now: it has no chain */
+	/** It goes on into an awaitable that cannot be looked into, such as a coroutine of an extension module. */
+	bool unseen;
+};
+
+/** The next frame inwards; false when there is none. Calls nothing of Python. */
+bool ctask_chain_next(struct ctask_chain *chain, struct ctask_seen *ret);
 /**
- * The await chain of suspended coroutine @p coro, outermost first: at most @p room frames from the inner end are kept.
- * Returns how many; *ret_cut is how many were left out at the outer end. Where the coroutine runs now:
- * 0, and *ret_running is true. *ret_unseen: it goes on into an awaitable that cannot be looked into, such
- * as a coroutine of an extension module.
+ * All of it, outermost first: at most @p room frames from the inner end are kept.
+ * Returns how many; *ret_cut is how many were left out at the outer end. 0 where the coroutine runs now.
  */
-int ctask_chain_see(struct py_object *coro, struct ctask_seen *to, int room, int *ret_cut,
-		    bool *ret_running, bool *ret_unseen);
+int ctask_chain_see(struct ctask_chain *chain, struct ctask_seen *to, int room, int *ret_cut);
 
 /** The code of a coroutine or generator that is not done; NULL for anything else. */
 struct py_object *ctask_gen_code(const struct py_object *gen);

@@ -44,11 +44,11 @@ void ctask_guest_serve(void)
 /* A child of fork() is a process of its own: its history begins when it makes a task. */
 static void forget_the_parent(void)
 {
+	ctask_lock_renew();
 	if (ctask_guest_state == CTASK_GUEST_REFUSED)
 		return;
 	ctask_guest_state = CTASK_GUEST_NEW;
 	ctask_guest_serves_again = false;
-	ctask_lock_renew();
 	ctask_serve_forget();
 	ctask_history_forget();
 	ctask_requests_forget();
@@ -66,6 +66,7 @@ static void forget_the_parent(void)
 static void python_has_ended(void)
 {
 	ctask_guest_state = CTASK_GUEST_REFUSED;
+	ctask_requests_tasks = 0;
 	if (ctask_writer.header)
 		ctask_writer.header->flags |= CTASK_HISTORY_ENDED;
 }

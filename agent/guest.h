@@ -26,14 +26,15 @@ static inline bool ctask_guest_is_ready(void)
 
 /**
  * True when the agent records what this thread does; begins if that has not been
- * tried. It records one interpreter of a process: asyncio's types are others in each. Needs the GIL.
+ * tried. It records the main interpreter of a process: asyncio's types are others in each. Needs the GIL.
  */
 static inline bool ctask_guest_ready(void)
 {
 	if (__builtin_expect(ctask_guest_serves_again, false))
 		ctask_guest_serve();
 	if (ctask_guest_is_ready())
-		return ctask_py.interpreter_now() == ctask_py.interpreter;
+		return ctask_py.interpreter_now() == ctask_py.interpreter &&
+		       !ctask_py.is_finalizing();
 	return ctask_guest_state == CTASK_GUEST_NEW && ctask_guest_begin();
 }
 

@@ -308,7 +308,8 @@ void ctask_record_put(const struct ctask_record *record)
 void ctask_record_take_back(uint64_t id)
 {
 	struct ctask_history_header *h = ctask_writer.header;
-	struct ctask_record *slot = ctask_record_at(id);
+	struct ctask_record *slot =
+		h ? ctask_record_at(id) : NULL; /* a child of fork() has none yet */
 
 	if (!slot)
 		return;

@@ -80,8 +80,9 @@ static int hook_task_init(struct py_object *self, struct py_object *args, struct
 {
 	int ret;
 
-	if (ctask_requests_tasks)
-		ctask_requests_gone(self); /* what lay at this address before */
+	/* New memory: what lay at this address before is gone. It may be initialized again, too. */
+	if (ctask_requests_tasks && !py_pointer(self, ctask_py.layout.task_loop))
+		ctask_requests_gone(self);
 	ret = task_init(self, args, kwargs);
 	if (ret || !ctask_guest_ready())
 		return ret;

@@ -16,7 +16,8 @@ static struct running {
 } running[RUNNING_MAX];
 
 #define PER_THREAD __thread __attribute__((tls_model("initial-exec")))
-static PER_THREAD const char *base; /* the frame from which the loop was run */
+static PER_THREAD const char *base;	  /* the frame from which the loop was run */
+static PER_THREAD struct py_object *here; /* the loop; while it runs somebody has a reference */
 static PER_THREAD int native_id;
 
 static const char *frame_round_the_loop(void)
@@ -34,11 +35,12 @@ static const char *frame_round_the_loop(void)
 	return NULL;
 }
 
-void ctask_loops_run(const struct py_object *loop)
+void ctask_loops_run(struct py_object *loop)
 {
 	pthread_t self = pthread_self();
 	struct running *slot = NULL;
 
+	here = loop;
 	base = loop ? frame_round_the_loop() : NULL;
 	ctask_lock();
 	for (int i = 0; i < RUNNING_MAX; i++) {
@@ -52,6 +54,11 @@ void ctask_loops_run(const struct py_object *loop)
 	if (slot)
 		*slot = (struct running){ loop, self };
 	ctask_unlock();
+}
+
+struct py_object *ctask_loops_here(void)
+{
+	return here;
 }
 
 bool ctask_loops_elsewhere(const struct py_object *loop)

@@ -10,7 +10,9 @@
 /* All need the GIL. */
 
 /** This thread runs @p loop from now on; NULL: it runs none any more. */
-void ctask_loops_run(const struct py_object *loop);
+void ctask_loops_run(struct py_object *loop);
+/** The loop that this thread runs, or NULL. To ask asyncio would be a call, which fails where the stack is deep. */
+struct py_object *ctask_loops_here(void);
 /** True when another thread than this one runs @p loop. */
 bool ctask_loops_elsewhere(const struct py_object *loop);
 /** How many frames of @p stack, from the inner end, were called by the loop that this thread runs. */

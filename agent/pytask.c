@@ -22,7 +22,7 @@ typedef struct py_object *(*vectorcall)(struct py_object *callable, struct py_ob
 
 #define ARGUMENTS_OFFSET ((size_t)1 << 63) /* PY_VECTORCALL_ARGUMENTS_OFFSET */
 
-enum hooked { CANCEL, UNCANCEL, CANCELLING, STEP, WAKEUP, HOOKED };
+enum hooked { CANCEL, UNCANCEL, CANCELLING, STEP, WAKEUP, INIT, HOOKED };
 
 static struct {
 	struct py_object *function;
@@ -106,6 +106,18 @@ static struct py_object *call_wakeup(struct py_object *callable, struct py_objec
 {
 	(void)callable;
 	return step(WAKEUP, args, nargsf, kwnames);
+}
+
+/* Nobody tells when such a task is freed: what was open at its address ends when the next one is made there. */
+static struct py_object *call_init(struct py_object *callable, struct py_object *const *args,
+				   size_t nargsf, struct py_object *kwnames)
+{
+	struct py_object *task = ctask_requests_tasks ? task_of(args, nargsf) : NULL;
+
+	(void)callable;
+	if (task)
+		ctask_requests_gone(task);
+	return pass_on(INIT, args, nargsf, kwnames);
 }
 
 /* --- 3.11: other code in the same function --- */
@@ -372,4 +384,5 @@ void ctask_pytask_hook(void)
 	hook(type, CANCELLING, "cancelling", call_cancelling);
 	hook(type, STEP, "_Task__step", call_step);
 	hook(type, WAKEUP, "_Task__wakeup", call_wakeup);
+	hook(type, INIT, "__init__", call_init);
 }

@@ -62,9 +62,15 @@ static bool look_up(void)
 	if (!ctask_py.interpreter_now)
 		*(void **)&ctask_py.interpreter_now =
 			dlsym(RTLD_DEFAULT, "_PyInterpreterState_Get");
+	*(void **)&ctask_py.PyInterpreterState_Main =
+		dlsym(RTLD_DEFAULT, "PyInterpreterState_Main");
+	*(void **)&ctask_py.is_finalizing = dlsym(RTLD_DEFAULT, "Py_IsFinalizing");
+	if (!ctask_py.is_finalizing)
+		*(void **)&ctask_py.is_finalizing = dlsym(RTLD_DEFAULT, "_Py_IsFinalizing");
 	*(void **)&type_lookup = dlsym(RTLD_DEFAULT, "_PyType_Lookup");
 	property_type = dlsym(RTLD_DEFAULT, "PyProperty_Type");
-	return found && ctask_py.Py_AtExit && ctask_py.interpreter_now && ctask_py.none &&
+	return found && ctask_py.Py_AtExit && ctask_py.is_finalizing &&
+	       ctask_py.PyInterpreterState_Main && ctask_py.interpreter_now && ctask_py.none &&
 	       ctask_py.py_true;
 }
 
@@ -160,7 +166,9 @@ int ctask_python_meet(void)
 	/* Where a sandbox forbids the careful look, the version alone must do. */
 	if (may_read() && !frame_agrees(frame))
 		return -ENOTSUP;
-	ctask_py.interpreter = ctask_py.interpreter_now();
+	ctask_py.interpreter = ctask_py.PyInterpreterState_Main();
+	if (ctask_py.interpreter_now() != ctask_py.interpreter)
+		return -EAGAIN;
 	return 0;
 }
 

@@ -98,7 +98,6 @@ struct py_method {
 	F(PyDict_GetItemString, struct py_object *, (struct py_object *, const char *))            \
 	F(PyDict_GetItemWithError, struct py_object *, (struct py_object *, struct py_object *))   \
 	F(PyModule_GetDict, struct py_object *, (struct py_object *))                              \
-	F(PyObject_CallObject, struct py_object *, (struct py_object *, struct py_object *))       \
 	F(PyObject_GenericGetAttr, struct py_object *, (struct py_object *, struct py_object *))   \
 	F(PyObject_GetAttrString, struct py_object *, (struct py_object *, const char *))          \
 	F(PyObject_Str, struct py_object *, (struct py_object *))                                  \
@@ -156,7 +155,9 @@ struct ctask_python {
 	int (*Py_AtExit)(void (*)(void));
 	/** PyInterpreterState_Get; in 3.8 it has an underscore. */
 	void *(*interpreter_now)(void);
-	void *interpreter; /**< the one that asyncio was met in: its types are those that are known */
+	void *(*PyInterpreterState_Main)(void);
+	int (*is_finalizing)(void); /**< Py_IsFinalizing; before 3.13 it has an underscore */
+	void *interpreter;	    /**< the main one: its types are those that are known */
 	struct ctask_layout layout;
 	char version[32]; /**< "3.13.5" */
 };

@@ -14,6 +14,7 @@ enum {
 	SETTLED_AT_ONCE =
 		64, /* older requests than this many newer ones keep their state until the end */
 	BLOCKS_AT_ONCE = 16,
+	LOOKED_THROUGH_MAX = 1024, /* requests of one task, for one that is taken back */
 	MICRO = 1000000,
 };
 
@@ -23,13 +24,14 @@ struct asked {
 	uint64_t newest;
 	uint64_t unseen; /* the oldest that the task has not seen, or 0 */
 	uint64_t batch;	 /* the oldest of those that it saw last */
+	uint32_t blocks; /* requests of blocks, open or not */
 };
 
 /* Beside each slot of the ring. */
 struct link {
 	uint64_t older;	 /* of the same task */
 	double asked_at; /* monotonic clock */
-	bool of_block;	 /* see ctask_requests_add() */
+	struct ctask_block block;
 };
 
 static struct asked *table; /* open addressing; capacity is a power of two */
@@ -145,7 +147,7 @@ static void set_outcome(struct ctask_record *record, enum ctask_outcome outcome,
 	ctask_record_end(record);
 }
 
-void ctask_requests_add(struct py_object *task, uint64_t id, bool of_block)
+void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_block *block)
 {
 	struct asked *entry = find(task);
 
@@ -157,7 +159,8 @@ void ctask_requests_add(struct py_object *task, uint64_t id, bool of_block)
 	}
 	*link_of(id) = (struct link){ .older = entry->newest,
 				      .asked_at = ctask_monotonic(),
-				      .of_block = of_block };
+				      .block = *block };
+	entry->blocks += block->construct != NULL;
 	entry->newest = id;
 	if (!entry->unseen)
 		entry->unseen = id;
@@ -171,13 +174,17 @@ void ctask_requests_evict(const struct ctask_record *record)
 		forget(entry);
 }
 
+/* Take @p id out of the chain; it need not be the newest, if others were asked meanwhile. */
 void ctask_requests_drop(struct py_object *task, uint64_t id)
 {
 	struct asked *entry = asked(task);
+	uint64_t *at = entry ? &entry->newest : NULL;
 
-	if (!entry || entry->newest != id)
+	for (int i = 0; at && *at && *at != id && i < LOOKED_THROUGH_MAX; i++)
+		at = &link_of(*at)->older;
+	if (!at || *at != id)
 		return;
-	entry->newest = link_of(id)->older;
+	*at = link_of(id)->older;
 	if (entry->unseen == id)
 		entry->unseen = 0;
 	if (!ctask_record_at(entry->newest))
@@ -203,7 +210,7 @@ void ctask_requests_step(struct py_object *task)
  */
 static enum ctask_outcome ended(const struct ctask_record *record, enum ctask_outcome outcome)
 {
-	if (link_of(record->id)->of_block &&
+	if (link_of(record->id)->block.construct &&
 	    (outcome == CTASK_OUTCOME_RETURNED || outcome == CTASK_OUTCOME_RAISED))
 		return CTASK_OUTCOME_ABSORBED;
 	return outcome;
@@ -226,42 +233,65 @@ static void finish(struct py_object *task, enum ctask_outcome outcome)
 	ctask_unlock();
 }
 
-/* A request of a block that @p task may have left by now; 0 when there is none. *ret_scope is the block. */
-static uint64_t next_of_block(struct py_object *task, uint64_t below, const void **ret_scope)
+/* The requests of blocks that @p task has seen and may have left by now. */
+static int blocks_of(struct py_object *task, uint64_t *ids, struct ctask_block *blocks)
 {
 	struct ctask_record *record;
 	struct asked *entry;
-	uint64_t id = 0;
+	int count = 0;
 
 	ctask_lock();
 	entry = asked(task);
-	record = entry ? open_from(below ? link_of(below)->older : entry->newest) : NULL;
-	for (; record && !id; record = older_open(record)) {
+	record = entry && entry->blocks ? open_from(entry->newest) : NULL;
+	for (int i = 0; record && i < SETTLED_AT_ONCE && count < BLOCKS_AT_ONCE; i++) {
+		const struct ctask_block *block = &link_of(record->id)->block;
 		bool unseen = entry->unseen && record->id >= entry->unseen;
 
-		if (!unseen && link_of(record->id)->of_block) {
-			id = record->id;
-			*ret_scope = (const void *)(uintptr_t)record->scope; /* NOLINT */
+		if (!unseen && block->construct) {
+			ids[count] = record->id;
+			blocks[count++] = *block;
 		}
+		record = older_open(record);
 	}
 	ctask_unlock();
-	return id;
+	return count;
+}
+
+/* What is at the address of @p block now is another one, entered since. */
+static bool is_another(const struct ctask_block *block)
+{
+	struct py_object *construct = (struct py_object *)(uintptr_t)block->construct;
+	struct py_object *value = NULL;
+	bool another = false;
+
+	if (block->when) {
+		value = ctask_python_attr(construct, block->when);
+		another = ctask_python_seconds(value) != block->when_s;
+	} else if (block->fired) {
+		value = ctask_python_attr(construct, block->fired);
+		another = value && value != ctask_py.py_true;
+	}
+	if (value)
+		ctask_py.Py_DecRef(value);
+	return another;
 }
 
 static void absorb_left_blocks(struct py_object *task)
 {
-	const void *scope = NULL;
-	uint64_t id = 0;
+	struct ctask_block blocks[BLOCKS_AT_ONCE];
+	uint64_t ids[BLOCKS_AT_ONCE];
+	struct ctask_stack_seen chain;
+	int count = blocks_of(task, ids, blocks);
 
-	for (int i = 0; i < BLOCKS_AT_ONCE && (id = next_of_block(task, id, &scope)); i++) {
-		struct ctask_stack_seen chain;
+	if (count)
+		ctask_stack_of_task(&chain, task);
+	for (int i = 0; i < count && !chain.cut; i++) { /* what cannot be seen is not judged */
 		struct ctask_record *record;
 
-		ctask_stack_of_task(&chain, task);
-		if (chain.cut || ctask_stack_is_inside(&chain, scope))
-			continue; /* what cannot be seen is not judged */
+		if (ctask_stack_is_inside(&chain, blocks[i].construct) && !is_another(&blocks[i]))
+			continue;
 		ctask_lock();
-		record = ctask_record_at(id);
+		record = ctask_record_at(ids[i]);
 		if (record && is_open(record))
 			set_outcome(record, CTASK_OUTCOME_ABSORBED, ctask_monotonic());
 		ctask_unlock();
@@ -328,11 +358,12 @@ void ctask_requests_absorb(struct py_object *task, const void *scope, bool any)
 	struct ctask_record *record, *chosen = NULL;
 	struct asked *entry;
 	double now = ctask_monotonic();
+	int looked_through = 0;
 
 	ctask_lock();
 	entry = asked(task);
-	for (record = entry ? open_from(entry->newest) : NULL; record;
-	     record = older_open(record)) {
+	for (record = entry ? open_from(entry->newest) : NULL;
+	     record && looked_through++ < LOOKED_THROUGH_MAX; record = older_open(record)) {
 		if (scope && record->scope == (uint64_t)(uintptr_t)scope) {
 			chosen = record;
 			break;
@@ -377,22 +408,6 @@ uint64_t ctask_requests_newest(struct py_object *task)
 	entry = asked(task);
 	record = entry ? open_from(entry->newest) : NULL;
 	id = record ? record->id : 0;
-	ctask_unlock();
-	return id;
-}
-
-uint64_t ctask_requests_through(struct py_object *task, const void *scope)
-{
-	struct ctask_record *record;
-	struct asked *entry;
-	uint64_t id = 0;
-
-	ctask_lock();
-	entry = asked(task);
-	for (record = entry ? open_from(entry->newest) : NULL; record && !id;
-	     record = older_open(record))
-		if (record->scope == (uint64_t)(uintptr_t)scope)
-			id = record->id;
 	ctask_unlock();
 	return id;
 }

@@ -21,11 +21,20 @@ int ctask_requests_make(uint32_t room);
 /** In a forked child. */
 void ctask_requests_forget(void);
 
-/**
- * Record @p id, which was just put, asks @p task. @p of_block: its construct is a block
- * that the task is inside of, and takes the request back where it ends. The caller holds the lock.
- */
-void ctask_requests_add(struct py_object *task, uint64_t id, bool of_block);
+/** A block (`with`) of a construct that the task is inside of, and that takes the request back where it ends. */
+struct ctask_block {
+	const void *construct; /**< NULL: there is none */
+	/**
+	 * An attribute of it, and its value when it asked: another one is there soon at the same
+	 * address, where blocks are entered in a loop. NULL, or a number that another has not …
+	 */
+	const char *when;
+	double when_s;
+	const char *fired; /**< … or one that is true once it has asked; or NULL */
+};
+
+/** Record @p id, which was just put, asks @p task. The caller holds the lock. */
+void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_block *block);
 /** @p record is about to be overwritten. The caller holds the lock. */
 void ctask_requests_evict(const struct ctask_record *record);
 /** @p id, the newest, was no request after all. The caller holds the lock. */
@@ -48,7 +57,4 @@ void ctask_requests_absorb(struct py_object *task, const void *scope, bool any);
 uint64_t ctask_requests_cause(struct py_object *task);
 /** The newest open request to @p task, or 0. */
 uint64_t ctask_requests_newest(struct py_object *task);
-/** The newest open request to @p task that was made through @p scope, for it to be counted again; 0 when there is none. */
-uint64_t ctask_requests_through(struct py_object *task, const void *scope);
-
 #endif

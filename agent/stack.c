@@ -7,6 +7,7 @@
 enum {
 	FRAME_OBJECT_FRAME = 24, /* PyFrameObject.f_frame, from 3.11 on */
 	LIBRARY_FRAMES_MAX = 32,
+	LEARNT_AGAIN_MAX = 4,
 	SIDE_SEEN = 256,
 	FRAMES_COUNTED_MAX = 10000,
 };
@@ -58,16 +59,12 @@ void ctask_stack_of_thread(struct ctask_stack_seen *ret)
 	}
 }
 
-void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
+static void see_task(struct ctask_stack_seen *ret, struct py_object *coro)
 {
-	struct py_object *coro = ctask_task_coro(task);
-	bool unseen;
+	struct ctask_chain chain = { .at = coro };
 
-	ret->count = ret->cut = 0;
-	ret->running = false;
-	if (coro)
-		ret->count = ctask_chain_see(coro, ret->seen, CTASK_STACK_FRAMES, &ret->cut,
-					     &ret->running, &unseen);
+	ret->count = ctask_chain_see(&chain, ret->seen, CTASK_STACK_FRAMES, &ret->cut);
+	ret->running = chain.running;
 	for (int i = 0, j = ret->count - 1; i < j; i++, j--) {
 		struct ctask_seen moved = ret->seen[i];
 
@@ -76,6 +73,22 @@ void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
 	}
 	for (int i = 0; i < ret->count; i++)
 		place(ret, i, &last_task);
+}
+
+void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
+{
+	struct py_object *coro = ctask_task_coro(task);
+	uint32_t learnt;
+
+	ret->count = ret->cut = 0;
+	ret->running = false;
+	/* To learn of a code object may collect garbage, and run anything: then look once more. */
+	for (int i = 0; coro && i < LEARNT_AGAIN_MAX; i++) {
+		learnt = ctask_codes_learnt;
+		see_task(ret, coro);
+		if (learnt == ctask_codes_learnt)
+			break;
+	}
 }
 
 uint32_t ctask_stack_coroutine(struct py_object *coro)

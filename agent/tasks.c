@@ -3,18 +3,20 @@
 
 #include <errno.h>
 
+#include "agent/loops.h"
 #include "agent/text.h"
 
 enum {
 	FRAMES = 64, /* of a chain that are looked into for a CancelledError, from the inner end */
 	CONTEXTS_MAX = 16, /* exceptions raised while handling exceptions */
-	LIBRARY_LOCALS_MAX = 24,
+	LOCALS_MAX = 64,
+	EXC_INFO = 3,
 	STATE_CANCELLED = 1, /* fut_state, Modules/_asynciomodule.c */
 	STATE_FINISHED = 2,
 };
 
 static struct py_type *cancelled_error, *future_type;
-static struct py_object *get_running_loop, *current_tasks, *python_tasks;
+static struct py_object *current_tasks, *python_tasks;
 
 int ctask_tasks_meet(void)
 {
@@ -23,11 +25,10 @@ int ctask_tasks_meet(void)
 	cancelled_error =
 		(struct py_type *)ctask_python_module_item("asyncio.exceptions", "CancelledError");
 	future_type = (struct py_type *)ctask_python_module_item("_asyncio", "Future");
-	get_running_loop = ctask_python_module_item("_asyncio", "_get_running_loop");
 	current_tasks = ctask_python_module_item("_asyncio", "_current_tasks");
 	python_tasks = ctask_python_module_item("asyncio.tasks", "_current_tasks");
 	task_type = (struct py_type *)ctask_python_module_item("_asyncio", "Task");
-	if (!cancelled_error || !future_type || !task_type || !get_running_loop)
+	if (!cancelled_error || !future_type || !task_type)
 		return -EAGAIN;
 	if (task_type->basicsize != ctask_py.layout.task_size ||
 	    future_type->basicsize != ctask_py.layout.future_size)
@@ -136,6 +137,12 @@ static bool is_done(struct py_object *future)
 	return !state_is(future, "PENDING");
 }
 
+struct py_object *ctask_task_waits_for(struct py_object *task)
+{
+	return ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_fut_waiter)
+				     : lend(task, "_fut_waiter");
+}
+
 bool ctask_task_undelivered(struct py_object *task)
 {
 	const struct ctask_layout *l = &ctask_py.layout;
@@ -158,18 +165,11 @@ bool ctask_task_undelivered(struct py_object *task)
 struct py_object *ctask_task_now(struct py_object **ret_loop)
 {
 	const struct ctask_layout *l = &ctask_py.layout;
-	struct py_object *loop = ctask_py.PyObject_CallObject(get_running_loop, NULL);
-	struct py_object *task;
+	struct py_object *loop = ctask_loops_here(), *task;
 
-	*ret_loop = NULL;
-	if (!loop) {
-		ctask_py.PyErr_Clear();
-		return NULL;
-	}
-	ctask_py.Py_DecRef(loop); /* the thread has it */
-	if (loop == ctask_py.none)
-		return NULL;
 	*ret_loop = loop;
+	if (!loop)
+		return NULL;
 	if (l->tstate_asyncio_running_task != CTASK_NO_FIELD) {
 		task = py_pointer(ctask_py.PyThreadState_Get(), l->tstate_asyncio_running_task);
 		if (!task && python_tasks) { /* those written in Python are noted apart */
@@ -212,39 +212,57 @@ static bool group_aborts(const struct ctask_seen *seen)
 	return py_is(aborting, ctask_py.PyBool_Type) && ctask_py.PyLong_AsLongLong(aborting);
 }
 
-/* A frame of asyncio that will raise a CancelledError when its waiting is over. */
+static bool is_true(const struct py_object *value)
+{
+	return value == ctask_py.py_true;
+}
+
+/* A CancelledError, or a tuple with one: what contextlib hands on from one exit to the next. */
+static bool has_cancelled_error(struct py_object *value)
+{
+	bool found = ctask_is_cancelled_error(value);
+
+	if (!py_is(value, ctask_py.PyTuple_Type))
+		return found;
+	for (int64_t i = 0; !found && i < EXC_INFO && i < ctask_py.PyTuple_Size(value); i++)
+		found = ctask_is_cancelled_error(ctask_py.PyTuple_GetItem(value, i));
+	return found;
+}
+
+/* A frame that keeps the CancelledError in a variable: it is not done with it. */
 static bool keeps_cancel(const struct ctask_seen *seen)
 {
 	const struct ctask_code_facts *facts;
 
 	ctask_place_of(seen->code, seen->lasti, &facts);
-	if (!facts->library)
-		return false;
 	if (facts->is_group_exit && group_aborts(seen))
 		return true;
-	for (int i = 0; i < facts->locals && i < LIBRARY_LOCALS_MAX; i++)
-		if (ctask_is_cancelled_error(ctask_frame_local(seen->frame, i)))
+	if (facts->flag >= 0 && is_true(ctask_frame_local(seen->frame, facts->flag)))
+		return true;
+	for (int i = 0; i < facts->locals && i < LOCALS_MAX; i++)
+		if (has_cancelled_error(ctask_frame_local(seen->frame, i)))
 			return true;
 	return false;
 }
 
 bool ctask_task_handles_cancel(struct py_object *task)
 {
-	struct ctask_seen chain[FRAMES];
-	struct py_object *coro = ctask_task_coro(task);
-	bool running, unseen = false;
-	int cut;
-	int count = coro ? ctask_chain_see(coro, chain, FRAMES, &cut, &running, &unseen) : 0;
+	struct ctask_chain chain = { .at = ctask_task_coro(task) };
+	struct ctask_seen kept[FRAMES], seen;
+	int count, cut;
 
-	if (unseen)
-		return true; /* it may: what cannot be seen is no zombie */
-	for (int i = 0; i < count; i++) {
-		struct py_object *exception = ctask_gen_exception(chain[i].gen);
+	while (ctask_chain_next(&chain, &seen)) {
+		struct py_object *exception = ctask_gen_exception(seen.gen);
 
 		if (exception && ctask_stems_from_cancel(exception))
 			return true;
-		if (keeps_cancel(&chain[i]))
-			return true;
 	}
-	return false;
+	if (chain.unseen)
+		return true; /* it may: what cannot be seen is no zombie */
+	chain = (struct ctask_chain){ .at = ctask_task_coro(task) };
+	count = ctask_chain_see(&chain, kept, FRAMES, &cut);
+	for (int i = 0; i < count; i++)
+		if (keeps_cancel(&kept[i]))
+			return true;
+	return cut > 0;
 }

@@ -30,6 +30,8 @@ struct py_object *ctask_task_coro(struct py_object *task);
 struct ctask_text_bytes ctask_task_name(struct py_object *task, char *copy, size_t room);
 /** True when it was asked to stop and that was not taken back, by its own count (3.11 on); else unknown: false. */
 bool ctask_task_is_cancelling(struct py_object *task);
+/** The future or task that it waits for, or NULL. */
+struct py_object *ctask_task_waits_for(struct py_object *task);
 /** True when a request was made that its coroutine has not seen yet. */
 bool ctask_task_undelivered(struct py_object *task);
 

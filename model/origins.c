@@ -42,6 +42,7 @@ const struct ctask_origin_row ctask_origin_rows[] = {
 	  .versions = "3.11-3.15" },
 	{ .file = ASYNCIO "taskgroups.py",
 	  .function = "_on_task_done",
+	  .fired = "_parent_cancel_requested",
 	  .role = CTASK_ROLE_DECIDES,
 	  .origin = CTASK_ORIGIN_SIBLING_FAILED,
 	  .through = CTASK_THROUGH_TASK_GROUP,
@@ -158,12 +159,24 @@ const struct ctask_origin_row ctask_origin_rows[] = {
 	  .scope = "self",
 	  .delay = "self._timeout",
 	  .when = "self._cancel_at",
+	  .fired = "_cancelled",
 	  .versions = "async_timeout 3" },
+
+	/* Copies that other packages carry. */
+	{ .file = "/async_timeout.py",
+	  .function = "_on_timeout",
+	  .role = CTASK_ROLE_DECIDES,
+	  .origin = CTASK_ORIGIN_TIMEOUT,
+	  .through = CTASK_THROUGH_TIMEOUT,
+	  .scope = "self",
+	  .when = "self._deadline",
+	  .versions = "async_timeout 4" },
 
 	/* --- aiohttp 3.7 to 3.13 --- */
 	{ .file = "/aiohttp/helpers.py",
 	  .function = "timeout",
 	  .self = "TimerContext",
+	  .fired = "_cancelled",
 	  .role = CTASK_ROLE_PASSES,
 	  .origin = CTASK_ORIGIN_TIMEOUT,
 	  .through = CTASK_THROUGH_TIMEOUT,

@@ -35,6 +35,7 @@ struct ctask_origin_row {
 	const char *when;   /**< the local that is its deadline, in seconds of the loop's clock */
 	const char *failed; /**< the local that is the task that failed */
 	const char *exception; /**< the local that is the failure */
+	const char *fired;     /**< the attribute of the construct that is true once it has asked */
 	const char *main;      /**< the local that is the coroutine that is run */
 	const char *versions;  /**< checked on */
 };
