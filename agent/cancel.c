@@ -30,8 +30,8 @@ enum {
 
 /* A clock that the loop does not share with us shows in deadlines that lie this far off, seconds. */
 #define CLOCK_FAR 86400.0
-/* Less than this lies between a deadline of now and the entering of its block, seconds. */
-#define CLOCK_TICK 0.001
+/* A deadline is made some microseconds before its block is entered: more than this is not known of the delay, 1/s. */
+#define DELAY_STEPS 10000.0
 
 static __thread struct ctask_call *innermost __attribute__((tls_model("initial-exec")));
 
@@ -292,6 +292,13 @@ static struct py_object *value_in(const struct asking *a, int i, const struct ct
 	return value == ctask_py.none ? NULL : value;
 }
 
+static double rounded(double delay)
+{
+	double steps = delay * DELAY_STEPS + (delay < 0 ? -0.5 : 0.5);
+
+	return (double)(int64_t)steps / DELAY_STEPS;
+}
+
 static void take_times(struct asking *a, int i)
 {
 	const struct ctask_code_facts *facts = facts_at(a, i);
@@ -303,7 +310,7 @@ static void take_times(struct asking *a, int i)
 	if (facts->row->delay || facts->row->when)
 		since = entered_at((void *)(uintptr_t)a->record.scope); /* NOLINT */
 	if (isnan(delay) && !isnan(when) && !isnan(since) && fabs(when - since) < CLOCK_FAR)
-		delay = fabs(when - since) < CLOCK_TICK ? 0 : when - since;
+		delay = rounded(when - since);
 	if (isnan(since) && !isnan(delay) && !isnan(when) && fabs(a->now - when) < CLOCK_FAR)
 		since = when - delay;
 	if (!isnan(delay) && delay <= 0 && isnan(since))
