@@ -19,7 +19,8 @@
 #include "agent/text.h"
 
 enum {
-	TEXT_MAX = 2048,      /* bytes of a text that is made, or made over */
+	TEXT_MAX = 2048, /* bytes of a text that is made, or made over */
+	CALLS = 1 << 15,
 	NAME_MAX_BYTES = 256, /* of a function or thread */
 	ROLES_MAX = 12,	      /* frames of libraries between a cancel() and who asked */
 	ENTERED = 1 << 14,    /* constructs whose time of entering is kept; a power of two */
@@ -33,7 +34,20 @@ enum {
 /* A deadline is made some microseconds before its block is entered: more than this is not known of the delay, 1/s. */
 #define DELAY_STEPS 10000.0
 
-static __thread struct ctask_call *innermost __attribute__((tls_model("initial-exec")));
+/*
+ * The calls that are under way, in all threads; the first is none. A thread's lead from the innermost to
+ * those it was made inside of. With greenlets they need not end in that order.
+ */
+struct under_way {
+	struct py_object *target;
+	const char *frame; /* that made the call */
+	uint64_t id;	   /* its record; 0 = none */
+	uint32_t outer;	   /* while it is free: the next free one */
+};
+
+static struct under_way *calls;
+static uint32_t free_calls, used_calls, life;
+static __thread uint32_t innermost __attribute__((tls_model("initial-exec")));
 
 /* --- when constructs were entered --- */
 
@@ -42,21 +56,68 @@ static struct entered {
 	double at; /* monotonic clock */
 } * entered;
 
+static void *reserve(size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
 int ctask_cancel_make(void)
 {
-	void *at = mmap(NULL, ENTERED * sizeof(*entered), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (at == MAP_FAILED)
-		return -ENOMEM;
-	entered = at;
-	return 0;
+	/* A child keeps its parent's: constructs that were entered are still there. */
+	if (!entered)
+		entered = reserve(ENTERED * sizeof(*entered));
+	if (!calls)
+		calls = reserve(CALLS * sizeof(*calls));
+	used_calls = used_calls ? used_calls : 1;
+	return entered && calls ? 0 : -ENOMEM;
 }
 
 void ctask_cancel_forget(void)
 {
-	innermost =
-		NULL; /* the constructs that were entered are those of the parent, and still there */
+	life++;
+	innermost = 0;
+	free_calls = 0;
+	used_calls = 1;
+}
+
+/* --- the calls that are under way --- */
+
+static void call_begins(struct ctask_call *call)
+{
+	uint32_t entry = free_calls;
+
+	call->life = life;
+	if (entry)
+		free_calls = calls[entry].outer;
+	else if (used_calls < CALLS)
+		entry = used_calls++;
+	call->entry = entry;
+	if (!entry)
+		return;
+	calls[entry] = (struct under_way){
+		.target = call->target,
+		.frame = ctask_frame_now(),
+		.id = call->id,
+		.outer = innermost,
+	};
+	innermost = entry;
+}
+
+static void call_ends(const struct ctask_call *call)
+{
+	uint32_t *at = &innermost;
+
+	if (!call->entry || call->life != life)
+		return;
+	for (uint32_t i = 0; *at && *at != call->entry && i < CALLS; i++)
+		at = &calls[*at].outer;
+	if (*at != call->entry)
+		return; /* of another thread: never, but then it stays taken */
+	*at = calls[call->entry].outer;
+	calls[call->entry].outer = free_calls;
+	free_calls = call->entry;
 }
 
 static struct entered *entered_slot(const void *construct)
@@ -364,7 +425,7 @@ static void take_wait_for(struct asking *a, const struct ctask_seen *seen,
 }
 
 /* Made inside another cancel(): the request is passed on, by whatever lies between the two calls. */
-static void classify_passed_on(struct asking *a, const struct ctask_call *outer)
+static void classify_passed_on(struct asking *a, const struct under_way *outer)
 {
 	struct ctask_record *cause;
 
@@ -675,25 +736,29 @@ static uint64_t put(struct asking *a, struct py_object *message)
  * asks: what the target of the outer one waits for is this one's target, or has a cancel() that leads here.
  * A signal handler or a finalizer may run in the middle of any call: what it asks is its own.
  */
-static const struct ctask_call *call_round(const struct asking *a, const struct ctask_call *outer)
+static const struct under_way *call_round(const struct asking *a)
 {
-	bool passed = false;
-	int end = 0;
+	for (uint32_t at = innermost; at; at = calls[at].outer) {
+		const struct under_way *outer = &calls[at];
+		bool passed = false;
+		int end = 0;
 
-	while (outer && !outer->id)
-		outer = outer->outer;
-	if (!outer)
-		return NULL;
-	for (; end < a->stack.count && a->stack.seen[end].frame != outer->frame; end++)
-		passed |= facts_at(a, end)->is_cancel;
-	if (!passed && ctask_task_waits_for(outer->target) != a->target)
-		return NULL;
-	return find_signal_handler(a, end) < 0 ? outer : NULL;
+		if (!outer->id)
+			continue;
+		for (; end < a->stack.count && a->stack.seen[end].frame != outer->frame; end++)
+			passed |= facts_at(a, end)->is_cancel;
+		if (end == a->stack.count)
+			continue; /* of another greenlet: it is not on this stack */
+		if (!passed && ctask_task_waits_for(outer->target) != a->target)
+			return NULL;
+		return find_signal_handler(a, end) < 0 ? outer : NULL;
+	}
+	return NULL;
 }
 
 static uint64_t record_call(const struct ctask_call *call, struct py_object *message)
 {
-	const struct ctask_call *outer;
+	const struct under_way *outer;
 	struct asking a; /* large: only what is looked at is set */
 
 	a.record = (struct ctask_record){
@@ -714,7 +779,7 @@ static uint64_t record_call(const struct ctask_call *call, struct py_object *mes
 	a.target_name = ctask_task_name(a.target, a.target_copy, sizeof(a.target_copy));
 	ctask_stack_of_thread(&a.stack);
 	ctask_stack_of_task(&a.chain, a.target);
-	outer = call_round(&a, call->outer);
+	outer = call_round(&a);
 	if (outer) {
 		classify_passed_on(&a, outer);
 	} else {
@@ -730,21 +795,19 @@ void ctask_cancel_begin(struct ctask_call *call, struct py_object *target,
 {
 	struct py_object *type, *value, *traceback;
 
-	*call = (struct ctask_call){ .outer = innermost,
-				     .target = target,
-				     .frame = ctask_frame_now() };
+	*call = (struct ctask_call){ .target = target };
 	if (ctask_task_ending(target) == CTASK_GOES_ON) {
 		ctask_py.PyErr_Fetch(&type, &value, &traceback);
 		call->id = record_call(call, message);
 		ctask_py.PyErr_Restore(type, value, traceback);
 	}
-	innermost = call;
+	call_begins(call);
 }
 
 void ctask_cancel_end(struct ctask_call *call, bool taken)
 {
-	innermost = call->outer;
-	if (taken || !call->id)
+	call_ends(call);
+	if (taken || !call->id || call->life != life)
 		return;
 	ctask_lock();
 	ctask_requests_drop(call->target, call->id);

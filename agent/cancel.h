@@ -7,12 +7,12 @@
 
 #include "agent/python.h"
 
-/** A cancel() that is under way in this thread. */
+/** A cancel() that is under way. On the stack of who makes it, where nobody else looks: a greenlet may put that aside. */
 struct ctask_call {
-	struct ctask_call *outer; /**< the one that this one was made inside of */
-	uint64_t id;		  /**< its record; 0 = none */
 	struct py_object *target;
-	const char *frame; /**< the frame that made it */
+	uint64_t id;	/**< its record; 0 = none */
+	uint32_t entry; /**< what others know of it; 0 = nothing */
+	uint32_t life;	/**< of the process: a child of fork() has another history */
 };
 
 /**
