@@ -24,6 +24,7 @@
 
 enum ctask_guest_state ctask_guest_state;
 bool ctask_guest_serves_again;
+__thread bool ctask_guest_forks __attribute__((tls_model("initial-exec")));
 
 /*
  * CPython, from 3.12 on, warns whoever forks while there are other threads, and it counts ours:
@@ -33,6 +34,12 @@ static void step_aside(void)
 {
 	if (ctask_guest_is_ready() && ctask_serve_step_aside())
 		ctask_guest_serves_again = true;
+	ctask_guest_forks = true;
+}
+
+static void parent_goes_on(void)
+{
+	ctask_guest_forks = false;
 }
 
 void ctask_guest_serve(void)
@@ -44,6 +51,7 @@ void ctask_guest_serve(void)
 /* A child of fork() is a process of its own: its history begins when it makes a task. */
 static void forget_the_parent(void)
 {
+	ctask_guest_forks = false;
 	ctask_lock_renew();
 	if (ctask_guest_state == CTASK_GUEST_REFUSED)
 		return;
@@ -100,7 +108,7 @@ static int begin(void)
 		return ret;
 	ctask_pytask_hook();
 	if (!watches && (ctask_py.Py_AtExit(python_has_ended) ||
-			 pthread_atfork(step_aside, NULL, forget_the_parent)))
+			 pthread_atfork(step_aside, parent_goes_on, forget_the_parent)))
 		return -ENOTSUP;
 	watches = true;
 	ctask_serve_start(ctask_writer.header, ctask_writer.fd);

@@ -9,6 +9,11 @@
 enum ctask_guest_state { CTASK_GUEST_NEW, CTASK_GUEST_READY, CTASK_GUEST_REFUSED };
 
 extern enum ctask_guest_state ctask_guest_state;
+/**
+ * This thread is inside of fork(). Other libraries' handlers may run Python code before ours has let
+ * go of the parent's history: nothing is noted meanwhile.
+ */
+extern __thread bool ctask_guest_forks __attribute__((tls_model("initial-exec")));
 /** The thread that serves stepped aside for a fork. */
 extern bool ctask_guest_serves_again;
 
@@ -21,7 +26,7 @@ void ctask_guest_serve(void);
 /** True when the agent records in this process. */
 static inline bool ctask_guest_is_ready(void)
 {
-	return ctask_guest_state == CTASK_GUEST_READY;
+	return ctask_guest_state == CTASK_GUEST_READY && !ctask_guest_forks;
 }
 
 /**
@@ -30,6 +35,8 @@ static inline bool ctask_guest_is_ready(void)
  */
 static inline bool ctask_guest_ready(void)
 {
+	if (__builtin_expect(ctask_guest_forks, false))
+		return false;
 	if (__builtin_expect(ctask_guest_serves_again, false))
 		ctask_guest_serve();
 	if (ctask_guest_is_ready())

@@ -81,7 +81,8 @@ static int hook_task_init(struct py_object *self, struct py_object *args, struct
 	int ret;
 
 	/* New memory: what lay at this address before is gone. It may be initialized again, too. */
-	if (ctask_requests_tasks && !py_pointer(self, ctask_py.layout.task_loop))
+	if (ctask_requests_tasks && !ctask_guest_forks &&
+	    !py_pointer(self, ctask_py.layout.task_loop))
 		ctask_requests_gone(self);
 	ret = task_init(self, args, kwargs);
 	if (ret || !ctask_guest_ready())
@@ -102,13 +103,13 @@ static void hook_task_dealloc(struct py_object *self)
 /* Before and after a step of @p task. It may be freed within: then it is not asked any more. */
 static void before_step(struct py_object *task)
 {
-	if (ctask_requests_tasks)
+	if (ctask_requests_tasks && !ctask_guest_forks)
 		ctask_requests_step(task);
 }
 
 static void after_step(struct py_object *task)
 {
-	if (ctask_requests_tasks)
+	if (ctask_requests_tasks && !ctask_guest_forks)
 		ctask_requests_settle(task);
 }
 

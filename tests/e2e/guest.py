@@ -19,7 +19,7 @@ import interpreters
 from cancels import agent_path
 
 PARTS = """specialised loops deep at_the_limit small_stacks moments watched objects errors
-forks forks_at_once processes programs again no_files no_memory no_large_files another_user signals
+forks forks_at_once processes uvloop_children programs again no_files no_memory no_large_files another_user signals
 many_threads python_tasks leaves""".split()
 SECONDS = 120
 # What is another one each time.

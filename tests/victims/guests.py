@@ -487,6 +487,26 @@ def processes():
 
 
 @part
+def uvloop_children():
+    """Its handler of fork() runs Python code in the child, before those that came later."""
+    try:
+        import uvloop
+    except ImportError:
+        return tell("no uvloop")
+
+    async def main():
+        ends = []
+        for _ in range(60):
+            process = await asyncio.create_subprocess_exec("/bin/true", env={})
+            ends.append(await process.wait())
+        return sorted(set(ends)), len(ends)
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    loop = asyncio.new_event_loop()
+    tell(loop.run_until_complete(main()))
+    loop.close()
+
+
+@part
 def programs():
     """Children that are no Python inherit the guest, or cannot."""
     async def main():
