@@ -87,6 +87,7 @@ void ctask_cancel_forget(void)
 static void call_begins(struct ctask_call *call)
 {
 	uint32_t entry = free_calls;
+	struct ctask_seen seen = { 0 };
 
 	call->life = life;
 	if (entry)
@@ -96,9 +97,11 @@ static void call_begins(struct ctask_call *call)
 	call->entry = entry;
 	if (!entry)
 		return;
+	/* One that is seen: others look for it on a stack. */
+	ctask_frame_see(ctask_frame_now(), &seen);
 	calls[entry] = (struct under_way){
 		.target = call->target,
-		.frame = ctask_frame_now(),
+		.frame = seen.frame,
 		.id = call->id,
 		.outer = innermost,
 	};
