@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "agent/history.h"
+#include "agent/slots.h"
 
 enum { ROOM_FIRST = 1 << 10 };
 
@@ -16,30 +17,18 @@ struct noted {
 static struct noted *table; /* open addressing; room is a power of two, at most half full */
 static uint32_t room, used;
 
-static uint32_t home_of(const void *task)
-{
-	return (uint32_t)(((uint64_t)(uintptr_t)task >> 4) * 0x9e3779b97f4a7c15ull >> 32) &
-	       (room - 1);
-}
-
 static struct noted *find(const void *task)
 {
-	uint32_t at = home_of(task);
-
-	while (table[at].task && table[at].task != task)
-		at = (at + 1) & (room - 1);
-	return &table[at];
+	return ctask_slots_find(table, sizeof(*table), room, task);
 }
 
-/* mmap, not malloc: the program's allocator may be in the middle of something. */
 static int grow(void)
 {
 	uint32_t before = room, larger = room ? room * 2 : ROOM_FIRST;
 	struct noted *old = table;
-	void *at = mmap(NULL, larger * sizeof(*table), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct noted *at = ctask_reserve(larger * sizeof(*table));
 
-	if (at == MAP_FAILED)
+	if (!at)
 		return -1;
 	table = at;
 	room = larger;
@@ -73,7 +62,6 @@ void ctask_births_add(const void *task, const struct ctask_birth *birth)
 void ctask_births_remove(const void *task)
 {
 	struct noted *noted;
-	uint32_t hole;
 
 	if (!used)
 		return;
@@ -82,18 +70,8 @@ void ctask_births_remove(const void *task)
 		return;
 	if (noted->slot)
 		ctask_birth_free(noted->slot);
-	hole = (uint32_t)(noted - table);
-	table[hole].task = NULL;
+	ctask_slots_free(table, sizeof(*table), room, noted);
 	used--;
-	for (uint32_t at = (hole + 1) & (room - 1); table[at].task; at = (at + 1) & (room - 1)) {
-		uint32_t home = home_of(table[at].task);
-
-		if (((at - home) & (room - 1)) < ((at - hole) & (room - 1)))
-			continue;
-		table[hole] = table[at];
-		table[at].task = NULL;
-		hole = at;
-	}
 }
 
 void ctask_births_forget(void)

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
-#include <sys/mman.h>
 
 #include "agent/births.h"
 #include "agent/code.h"
@@ -12,8 +10,8 @@
 #include "agent/history.h"
 #include "agent/lock.h"
 #include "agent/loops.h"
-#include "agent/portable.h"
 #include "agent/requests.h"
+#include "agent/slots.h"
 #include "agent/stack.h"
 #include "agent/tasks.h"
 #include "agent/text.h"
@@ -25,7 +23,6 @@ enum {
 	ROLES_MAX = 12,	      /* frames of libraries between a cancel() and who asked */
 	ENTERED = 1 << 14,    /* constructs whose time of entering is kept; a power of two */
 	RUNNER_FRAMES = 6,    /* frames of a runner round the one that stops what is left */
-	FRAME_OBJECT_FRAME = 24,
 	TRACEBACK_FRAME = 24, /* PyTracebackObject.tb_frame */
 };
 
@@ -56,20 +53,13 @@ static struct entered {
 	double at; /* monotonic clock */
 } * entered;
 
-static void *reserve(size_t bytes)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
 int ctask_cancel_make(void)
 {
 	/* A child keeps its parent's: constructs that were entered are still there. */
 	if (!entered)
-		entered = reserve(ENTERED * sizeof(*entered));
+		entered = ctask_reserve(ENTERED * sizeof(*entered));
 	if (!calls)
-		calls = reserve(CALLS * sizeof(*calls));
+		calls = ctask_reserve(CALLS * sizeof(*calls));
 	used_calls = used_calls ? used_calls : 1;
 	return entered && calls ? 0 : -ENOMEM;
 }
@@ -204,16 +194,12 @@ static void take_exception(struct asking *a, struct py_object *exception, struct
 /* The name of the function of a callback that has no frame: a method written in C. */
 static void name_of_callable(struct py_object *callable, char *to, size_t room)
 {
-	struct py_object *inner, *name = NULL;
+	struct py_object *name = NULL;
 
 	to[0] = '\0';
 	for (int i = 0; i < 4 && callable && !strcmp(callable->type->name, "functools.partial");
-	     i++) {
-		inner = ctask_python_attr(callable, "func");
-		if (inner)
-			ctask_py.Py_DecRef(inner);
-		callable = inner;
-	}
+	     i++)
+		callable = ctask_python_lend(callable, "func");
 	if (py_is(callable, ctask_py.PyCFunction_Type))
 		name = ctask_python_attr(callable, "__qualname__");
 	ctask_text_copy(name, to, room);
@@ -406,16 +392,6 @@ static void look_for_wait_for(struct asking *a)
 	}
 }
 
-/* An attribute, borrowed from @p object. */
-static struct py_object *value_of(const void *object, const char *name)
-{
-	struct py_object *value = ctask_python_attr((struct py_object *)(uintptr_t)object, name);
-
-	if (value)
-		ctask_py.Py_DecRef(value);
-	return value;
-}
-
 /* A frame of asyncio's wait_for, of a task that passes a request on. */
 static void take_wait_for(struct asking *a, const struct ctask_seen *seen,
 			  const struct ctask_code_facts *facts)
@@ -603,7 +579,8 @@ static void take_block(struct asking *a, const struct ctask_code_facts *decided,
 	else if (decided->when.slot >= 0 && decided->when.attribute[0])
 		a->block.when = decided->when.attribute;
 	if (a->block.when)
-		a->block.when_s = ctask_python_seconds(value_of(construct, a->block.when));
+		a->block.when_s = ctask_python_seconds(
+			ctask_python_lend((struct py_object *)(uintptr_t)construct, a->block.when));
 }
 
 static void classify(struct asking *a)

@@ -26,18 +26,16 @@ static struct ctask_code_facts codes[CODES];
 static struct place_slot places[PLACES];
 static uint32_t code_count, place_count;
 uint32_t ctask_codes_learnt;
-#define NO_LOCAL                                                                                   \
-	{                                                                                          \
-		.slot = -1                                                                         \
-	}
 
-static struct ctask_code_facts no_facts = {
-	.scope = NO_LOCAL,
-	.delay = NO_LOCAL,
-	.when = NO_LOCAL,
-	.failed = NO_LOCAL,
-	.exception = NO_LOCAL,
-	.main = NO_LOCAL,
+/* Of a code object of which nothing is known. */
+static const struct ctask_code_facts no_facts = {
+	.scope.slot = -1,
+	.delay.slot = -1,
+	.when.slot = -1,
+	.failed.slot = -1,
+	.exception.slot = -1,
+	.main.slot = -1,
+	.flag = -1,
 };
 
 /* The folder of the asyncio that is loaded, with a slash at its end. */
@@ -207,32 +205,24 @@ static void learn_code(struct py_object *code, struct ctask_code_facts *facts, c
 	    !strchr(filename + library_len, '/'))
 		module = filename + library_len;
 	find_in(code, "co_varnames", "", &locals);
-	*facts = (struct ctask_code_facts){
-		.scope = NO_LOCAL,
-		.delay = NO_LOCAL,
-		.when = NO_LOCAL,
-		.failed = NO_LOCAL,
-		.exception = NO_LOCAL,
-		.main = NO_LOCAL,
-		.row = ctask_origin_find(module, filename, plain),
-		.first_line = (int)number_attr(code, "co_firstlineno"),
-		.arguments = (uint16_t)number_attr(code, "co_argcount"),
-		.keyword_arguments = (uint16_t)number_attr(code, "co_kwonlyargcount"),
-		.locals = (uint16_t)locals,
-		.slots = (uint16_t)slots_of(code),
-		.library = module != NULL,
-		.takes_rest = number_attr(code, "co_flags") & CODE_VARARGS,
-		.runs_loops = module && !strcmp(module, "base_events.py"),
-		.is_wait_for = module && !strcmp(module, "tasks.py") && !strcmp(plain, "wait_for"),
-		.is_group_exit = module && !strcmp(module, "taskgroups.py") &&
-				 (!strcmp(plain, "__aexit__") || !strcmp(plain, "_aexit")),
-		.is_cancel = !strcmp(plain, "cancel"),
-		.is_exit = !strcmp(plain, "__aexit__") || !strcmp(plain, "__exit__") ||
-			   !strcmp(plain, "_aexit"),
-		.is_enter = !strcmp(plain, "__aenter__") || !strcmp(plain, "__enter__"),
-	};
+	*facts = no_facts;
+	facts->row = ctask_origin_find(module, filename, plain);
+	facts->first_line = (int)number_attr(code, "co_firstlineno");
+	facts->arguments = (uint16_t)number_attr(code, "co_argcount");
+	facts->keyword_arguments = (uint16_t)number_attr(code, "co_kwonlyargcount");
+	facts->locals = (uint16_t)locals;
+	facts->slots = (uint16_t)slots_of(code);
+	facts->library = module != NULL;
+	facts->takes_rest = number_attr(code, "co_flags") & CODE_VARARGS;
+	facts->runs_loops = module && !strcmp(module, "base_events.py");
+	facts->is_wait_for = module && !strcmp(module, "tasks.py") && !strcmp(plain, "wait_for");
+	facts->is_group_exit = module && !strcmp(module, "taskgroups.py") &&
+			       (!strcmp(plain, "__aexit__") || !strcmp(plain, "_aexit"));
+	facts->is_cancel = !strcmp(plain, "cancel");
+	facts->is_exit = !strcmp(plain, "__aexit__") || !strcmp(plain, "__exit__") ||
+			 !strcmp(plain, "_aexit");
+	facts->is_enter = !strcmp(plain, "__aenter__") || !strcmp(plain, "__enter__");
 	/* Condition.wait, to 3.12, while it gets its lock back. */
-	facts->flag = -1;
 	if (module && !strcmp(module, "locks.py") && !strcmp(plain, "wait"))
 		facts->flag = (int16_t)slot_of(code, "cancelled");
 	facts->may_handle_signal = (facts->arguments >= 2 || facts->takes_rest) &&

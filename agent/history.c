@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/portable.h"
+#include "agent/start.h"
 
 enum {
 	AREA = 64,	/* areas begin at multiples of this */
@@ -42,30 +43,6 @@ double ctask_monotonic(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* Field 22 of /proc/self/stat, without the C library's stdio, which the program may have locked. */
-static uint64_t start_ticks(void)
-{
-	char text[1024];
-	uint64_t ticks = 0;
-	const char *at;
-	ssize_t len;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return 0;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
-	at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
-		ticks = ticks * 10 + (uint64_t)(*at - '0');
-	return ticks;
 }
 
 static uint64_t round_up(uint64_t bytes)
@@ -157,7 +134,7 @@ int ctask_history_make(size_t bytes, const char *python_version)
 	}
 	*h = plan;
 	h->nspid = getpid();
-	h->start_ticks = start_ticks();
+	h->start_ticks = ctask_start_ticks("/proc/self/stat");
 	h->since_us = ctask_now_us();
 	h->side_head = SIDE_ALIGN;
 	h->place_count = 1; /* 0 is no place, … */

@@ -13,10 +13,7 @@
  * the agent does not know this Python, they pass on and do nothing else.
  */
 
-enum {
-	WRAPPED_TASK = 16, /* TaskStepMethWrapper.sw_task, TaskWakeupMethWrapper.ww_task */
-	METHOD_NAME_ROOM = 16,
-};
+enum { WRAPPED_TASK = 16 /* TaskStepMethWrapper.sw_task, TaskWakeupMethWrapper.ww_task */ };
 
 static py_noargs cancel_noargs, uncancel, cancelling, task_wakeup, set_running_loop;
 static py_fastcall cancel_fastcall;
@@ -113,26 +110,27 @@ static void after_step(struct py_object *task)
 		ctask_requests_settle(task);
 }
 
-static struct py_object *hook_step_call(struct py_object *self, struct py_object *args,
-					struct py_object *kwargs)
+static struct py_object *call_wrapper(py_call call, struct py_object *self, struct py_object *args,
+				      struct py_object *kwargs)
 {
 	struct py_object *task = py_pointer(self, WRAPPED_TASK), *result;
 
 	before_step(task);
-	result = step_call(self, args, kwargs);
+	result = call(self, args, kwargs);
 	after_step(task);
 	return result;
+}
+
+static struct py_object *hook_step_call(struct py_object *self, struct py_object *args,
+					struct py_object *kwargs)
+{
+	return call_wrapper(step_call, self, args, kwargs);
 }
 
 static struct py_object *hook_wakeup_call(struct py_object *self, struct py_object *args,
 					  struct py_object *kwargs)
 {
-	struct py_object *task = py_pointer(self, WRAPPED_TASK), *result;
-
-	before_step(task);
-	result = wakeup_call(self, args, kwargs);
-	after_step(task);
-	return result;
+	return call_wrapper(wakeup_call, self, args, kwargs);
 }
 
 static struct py_object *hook_task_wakeup(struct py_object *self, struct py_object *future)

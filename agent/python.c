@@ -149,7 +149,10 @@ static bool frame_agrees(const struct py_object *frame)
 
 int ctask_python_find(void)
 {
-	return dlsym && look_up() ? 0 : -ENOTSUP;
+	static bool found; /* once: it is asked for each task until the agent has begun */
+
+	found = found || (dlsym && look_up());
+	return found ? 0 : -ENOTSUP;
 }
 
 int ctask_python_meet(void)
@@ -190,6 +193,15 @@ struct py_object *ctask_python_attr(struct py_object *object, const char *name)
 		ctask_py.PyErr_Clear();
 	ctask_py.Py_DecRef(text);
 	return found;
+}
+
+struct py_object *ctask_python_lend(struct py_object *object, const char *name)
+{
+	struct py_object *value = ctask_python_attr(object, name);
+
+	if (value)
+		ctask_py.Py_DecRef(value);
+	return value == ctask_py.none ? NULL : value;
 }
 
 struct py_object *ctask_python_field(struct py_object *object, struct py_type *owner,

@@ -209,6 +209,8 @@ static inline bool py_isinstance(const struct py_object *object, const struct py
  */
 struct py_object *ctask_python_attr(struct py_object *object, const char *name);
 
+/** The same, borrowed: whoever has the object keeps it. NULL also when it is None. */
+struct py_object *ctask_python_lend(struct py_object *object, const char *name);
 /**
  * The field @p name that type @p owner gives its instances, whatever derived types call by that name. A
  * new reference, or NULL; no error stays set.

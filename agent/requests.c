@@ -7,6 +7,7 @@
 #include "agent/frames.h"
 #include "agent/history.h"
 #include "agent/lock.h"
+#include "agent/slots.h"
 #include "agent/stack.h"
 #include "agent/tasks.h"
 
@@ -39,21 +40,14 @@ static struct link *links;
 static uint32_t capacity, link_count;
 uint32_t ctask_requests_tasks;
 
-static void *reserve(size_t bytes)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
 int ctask_requests_make(uint32_t room)
 {
 	capacity = 1;
 	while (capacity < room * 2)
 		capacity *= 2;
 	link_count = room;
-	table = reserve(capacity * sizeof(*table));
-	links = reserve(link_count * sizeof(*links));
+	table = ctask_reserve(capacity * sizeof(*table));
+	links = ctask_reserve(link_count * sizeof(*links));
 	return table && links ? 0 : -ENOMEM;
 }
 
@@ -68,20 +62,10 @@ void ctask_requests_forget(void)
 	ctask_requests_tasks = 0;
 }
 
-static uint32_t home_of(const struct py_object *task)
-{
-	return (uint32_t)(((uint64_t)(uintptr_t)task >> 4) * 0x9e3779b97f4a7c15ull >> 32) &
-	       (capacity - 1);
-}
-
 /* The place of @p task, or the free one where it would go. */
 static struct asked *find(const struct py_object *task)
 {
-	uint32_t at = home_of(task);
-
-	while (table[at].task && table[at].task != task)
-		at = (at + 1) & (capacity - 1);
-	return &table[at];
+	return ctask_slots_find(table, sizeof(*table), capacity, task);
 }
 
 static struct asked *asked(const struct py_object *task)
@@ -96,21 +80,8 @@ static struct asked *asked(const struct py_object *task)
 
 static void forget(struct asked *gone)
 {
-	uint32_t hole = (uint32_t)(gone - table);
-
-	table[hole].task = NULL;
+	ctask_slots_free(table, sizeof(*table), capacity, gone);
 	ctask_requests_tasks--;
-	/* Move back those that had to go further because of it. */
-	for (uint32_t at = (hole + 1) & (capacity - 1); table[at].task;
-	     at = (at + 1) & (capacity - 1)) {
-		uint32_t home = home_of(table[at].task);
-
-		if (((at - home) & (capacity - 1)) < ((at - hole) & (capacity - 1)))
-			continue;
-		table[hole] = table[at];
-		table[at].task = NULL;
-		hole = at;
-	}
 }
 
 static struct link *link_of(uint64_t id)
@@ -261,19 +232,14 @@ static int blocks_of(struct py_object *task, uint64_t *ids, struct ctask_block *
 static bool is_another(const struct ctask_block *block)
 {
 	struct py_object *construct = (struct py_object *)(uintptr_t)block->construct;
-	struct py_object *value = NULL;
-	bool another = false;
+	struct py_object *value;
 
 	if (block->when) {
-		value = ctask_python_attr(construct, block->when);
-		another = ctask_python_seconds(value) != block->when_s;
-	} else if (block->fired) {
-		value = ctask_python_attr(construct, block->fired);
-		another = value && value != ctask_py.py_true;
+		value = ctask_python_lend(construct, block->when);
+		return ctask_python_seconds(value) != block->when_s;
 	}
-	if (value)
-		ctask_py.Py_DecRef(value);
-	return another;
+	value = block->fired ? ctask_python_lend(construct, block->fired) : NULL;
+	return value && value != ctask_py.py_true;
 }
 
 static void absorb_left_blocks(struct py_object *task)

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "agent/portable.h"
+#include "agent/start.h"
 #include "agent/wire.h"
 
 enum {
@@ -71,31 +72,13 @@ static bool is_dead(const struct ctask_seat *seat, int directory, const char *na
 /* When process @p nspid, as we see it, started; 0 when there is none. */
 static uint64_t start_of(int32_t nspid)
 {
-	char path[64], text[1024];
+	char path[64];
 	struct ctask_wire wire = { .to = path, .room = sizeof(path) };
-	const char *at;
-	uint64_t ticks = 0;
-	ssize_t len;
-	int fd;
 
 	ctask_wire_put(&wire, "/proc/");
 	ctask_wire_put_number(&wire, (uint64_t)nspid);
 	ctask_wire_put(&wire, "/stat");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
-	at = strrchr(text, ')');
-	/* The name is field 2; the start is field 22. */
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
-		ticks = ticks * 10 + (uint64_t)(*at - '0');
-	return ticks;
+	return ctask_start_ticks(path);
 }
 
 /* True for the socket of a process that is gone. */

@@ -54,16 +54,6 @@ static bool state_is(struct py_object *future, const char *word)
 	return !strcmp(text, word);
 }
 
-/* An attribute, borrowed: whoever has the task keeps it. NULL when it is None or not there. */
-static struct py_object *lend(struct py_object *task, const char *name)
-{
-	struct py_object *value = ctask_python_attr(task, name);
-
-	if (value)
-		ctask_py.Py_DecRef(value);
-	return value == ctask_py.none ? NULL : value;
-}
-
 static int c_state(const struct py_object *future)
 {
 	int state;
@@ -87,7 +77,7 @@ enum ctask_ending ctask_task_ending(struct py_object *task)
 			return CTASK_ENDED_CANCELLED;
 		if (!state_is(task, "FINISHED"))
 			return CTASK_GOES_ON;
-		raised = lend(task, "_exception");
+		raised = ctask_python_lend(task, "_exception");
 	}
 	return raised ? CTASK_ENDED_RAISED : CTASK_ENDED_RETURNED;
 }
@@ -95,19 +85,19 @@ enum ctask_ending ctask_task_ending(struct py_object *task)
 struct py_object *ctask_task_coro(struct py_object *task)
 {
 	return ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_coro)
-				     : lend(task, "_coro");
+				     : ctask_python_lend(task, "_coro");
 }
 
 struct py_object *ctask_task_loop(struct py_object *task)
 {
 	return ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_loop)
-				     : lend(task, "_loop");
+				     : ctask_python_lend(task, "_loop");
 }
 
 struct ctask_text_bytes ctask_task_name(struct py_object *task, char *copy, size_t room)
 {
 	struct py_object *name = ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_name)
-						       : lend(task, "_name");
+						       : ctask_python_lend(task, "_name");
 
 	if (py_is(name, ctask_py.PyLong_Type)) /* 3.12 on: the number in "Task-7" */
 		return (struct ctask_text_bytes){ copy, ctask_text_task_name(name, copy, room),
@@ -122,7 +112,7 @@ bool ctask_task_is_cancelling(struct py_object *task)
 	int32_t asked = 0;
 
 	if (!ctask_task_is_c(task)) {
-		count = lend(task, "_num_cancels_requested");
+		count = ctask_python_lend(task, "_num_cancels_requested");
 		return py_is(count, ctask_py.PyLong_Type) && ctask_py.PyLong_AsLongLong(count) > 0;
 	}
 	if (at != CTASK_NO_FIELD)
@@ -140,7 +130,7 @@ static bool is_done(struct py_object *future)
 struct py_object *ctask_task_waits_for(struct py_object *task)
 {
 	return ctask_task_is_c(task) ? py_pointer(task, ctask_py.layout.task_fut_waiter)
-				     : lend(task, "_fut_waiter");
+				     : ctask_python_lend(task, "_fut_waiter");
 }
 
 bool ctask_task_undelivered(struct py_object *task)
@@ -153,11 +143,11 @@ bool ctask_task_undelivered(struct py_object *task)
 			return true;
 		waiter = py_pointer(task, l->task_fut_waiter);
 	} else {
-		must = lend(task, "_must_cancel");
+		must = ctask_python_lend(task, "_must_cancel");
 		if (must && ctask_python_seconds(must) != 0 && py_is(must, ctask_py.PyBool_Type) &&
 		    ctask_py.PyLong_AsLongLong(must))
 			return true;
-		waiter = lend(task, "_fut_waiter");
+		waiter = ctask_python_lend(task, "_fut_waiter");
 	}
 	return waiter && is_done(waiter);
 }
@@ -207,7 +197,7 @@ bool ctask_stems_from_cancel(struct py_object *exception)
 static bool group_aborts(const struct ctask_seen *seen)
 {
 	struct py_object *group = ctask_frame_local(seen->frame, 0);
-	struct py_object *aborting = group ? lend(group, "_aborting") : NULL;
+	struct py_object *aborting = group ? ctask_python_lend(group, "_aborting") : NULL;
 
 	return py_is(aborting, ctask_py.PyBool_Type) && ctask_py.PyLong_AsLongLong(aborting);
 }
