@@ -255,6 +255,25 @@ static bool handles_cancel(struct ctask_heap *heap, uint64_t gen)
 	return type && !strcmp(ctask_type_short_name(type), "CancelledError");
 }
 
+/*
+ * A thread that is stopped at any instruction may stand between two stores: a
+ * coroutine is marked as running before its frame is put on the stack (3.11+:
+ * gen_send_ex2 in Objects/genobject.c, then _PyEval_EvalFrame), and as
+ * suspended or done after it was taken off. Then its frame is one step from a
+ * stack, and none of what it awaits runs. One that a greenlet put aside lies on
+ * frames of its own.
+ */
+static bool steps_on_or_off(const struct ctask_codes *codes, const struct ctask_stacks *stacks,
+			    const struct ctask_frame_view *root)
+{
+	if (!root->previous)
+		return codes->heap->layout.gen_state != CTASK_NO_FIELD;
+	for (uint32_t t = 0; t < stacks->count; t++)
+		if (root->previous == stacks->tops[t])
+			return true;
+	return false;
+}
+
 /* The frames of the thread that has @p root on its stack, from root inwards. */
 static int read_executing(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 			  const struct ctask_frame_view *root, uint64_t coro,
@@ -285,10 +304,11 @@ static int read_executing(struct ctask_codes *codes, const struct ctask_stacks *
 			at = frame.previous;
 		}
 	}
-	/* On no thread's stack: a greenlet may have put it aside. */
 	chain->count = 0;
 	chain->handles_cancel = false;
-	return push(codes, chain, coro, root) ? -EPROTO : -ENODATA;
+	if (push(codes, chain, coro, root))
+		return -EPROTO;
+	return steps_on_or_off(codes, stacks, root) ? 0 : -ENODATA;
 }
 
 /* One step from @p obj to what it waits for; 0 in *obj at the end of the chain. */
