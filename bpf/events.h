@@ -1,0 +1,97 @@
+/* events.h - what the probes are told, and what they send: fixed layouts that both sides share. */
+#ifndef CTASK_BPF_EVENTS_H
+#define CTASK_BPF_EVENTS_H
+
+/* Both sides have __u32 and __u64 by now: <linux/types.h>. */
+
+/*
+ * A probe explains nothing. It copies the memory that explains a call, each piece with its address, while
+ * the call is made; the reader then reads that memory as it reads a process. So all that differs between
+ * versions of Python is in struct ctask_probe_target, which is made from a row of reader/layout_table.c.
+ */
+
+enum ctask_probe_kind {
+	CTASK_PROBE_CANCEL = 1, /* Task.cancel() of a task that is not done */
+	CTASK_PROBE_UNCANCEL,	/* Task.uncancel() */
+	CTASK_PROBE_THROW,	/* coroutine.throw(): an exception is delivered to a task that was asked */
+	CTASK_PROBE_GONE,	/* a task that was asked is freed */
+	CTASK_PROBE_ENTERED,	/* Task.cancelling(): a timeout is entered */
+};
+
+/* What a piece of memory is. */
+enum ctask_probe_role {
+	CTASK_ROLE_OTHER,
+	CTASK_ROLE_FRAME,   /* of the thread, innermost first */
+	CTASK_ROLE_RUNNING, /* a task that may be the one that runs */
+};
+
+enum {
+	CTASK_PROBE_ROOM = 24 * 1024, /* bytes of one event */
+	CTASK_PIECE_MAX = 512,
+	CTASK_PROBE_FRAMES = 64,
+	CTASK_PROBE_LINKS = 48,
+	CTASK_PROBE_LOCALS = 6,
+	CTASK_PROBE_GEN_TYPES = 3,
+	CTASK_PROBE_NO_FIELD = 0xffffffff,
+};
+
+struct ctask_probe_piece {
+	__u64 addr;
+	__u32 len; /* the next piece begins at the next multiple of 8 */
+	__u32 role;
+	__u8 bytes[];
+};
+
+struct ctask_probe_event {
+	__u32 kind;
+	__u32 bytes;   /* the event and its pieces */
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u32 tgid, tid;
+	__u64 sp;     /* of the thread's C stack, where its return address lies */
+	__u64 caller; /* that return address */
+	__u64 outer;  /* what lies now where the return address of the thread's last cancel() was */
+	__u64 self;   /* the task, or the coroutine */
+	__u64 argument;
+	__u64 tstate;
+	__u32 frames_cut, links_cut;
+	__u32 pieces_cut; /* pieces that found no room */
+	__u32 pad;
+};
+
+/* How a local variable of a function that means something is to be followed. */
+enum {
+	CTASK_FOLLOW_OBJECT = 1, /* its first bytes */
+	CTASK_FOLLOW_ATTRS = 2,	 /* the values of its attributes */
+	CTASK_FOLLOW_SLOTS = 4,	 /* the objects that its own words point to */
+	CTASK_FOLLOW_TASK = 8,
+	CTASK_FOLLOW_EXCEPTION = 16,
+};
+
+struct ctask_probe_code {
+	__u8 count;
+	__u8 holds; /* it matters which objects the target's frames hold on their stacks */
+	struct ctask_probe_local {
+		__u8 slot, follow;
+	} locals[CTASK_PROBE_LOCALS];
+	__u8 pad[2];
+};
+
+/* One process: where its Python is, and its layout. Offsets as in reader/layout.h. */
+struct ctask_probe_target {
+	__u64 interpreters_head; /* address of the pointer to the first */
+	__u64 current_tasks;	 /* the dict {loop: task}; 0 = the thread has the task */
+	__u64 gen_types[CTASK_PROBE_GEN_TYPES];
+	__u32 has_arguments; /* cancel() is called with (self, array, count, names) */
+	__u32 interp_next, interp_threads_head;
+	__u32 tstate_next, tstate_thread_id, tstate_frame, cframe_frame, tstate_running_task;
+	__u32 task_bytes, task_state, task_name, task_coro, task_fut_waiter;
+	__u32 frame_from, frame_bytes; /* the part of a frame that matters, from its start */
+	__u32 frame_code, frame_previous, frame_owner, frame_gen, frame_locals;
+	__u32 frame_stack, frame_stack_base, stack_form, awaited_slot, ref_tag_mask;
+	__u32 gen_bytes, gen_frame, gen_frame_inline, gen_exc_value;
+	__u32 dict_keys, dict_values, keys_indices, keys_is_log2, keys_log2_index_bytes;
+	__u32 dict_form, values_values;
+	__u32 tuple_items, exception_args, exception_context;
+};
+
+#endif
