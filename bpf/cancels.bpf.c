@@ -379,7 +379,7 @@ static __noinline int add_link(struct thread *th, const struct ctask_probe_targe
 
 static __noinline int add_dict(struct thread *th, const struct ctask_probe_target *t, __u64 dict)
 {
-	__u64 keys, values, at;
+	__u64 keys, values, at, stride;
 	piece *p;
 
 	if (!th || !t)
@@ -396,11 +396,13 @@ static __noinline int add_dict(struct thread *th, const struct ctask_probe_targe
 	p = copy(th, keys, KEYS_BYTES, CTASK_ROLE_OTHER);
 	if (!p)
 		return 0;
-	at = keys + t->keys_indices + (t->keys_is_log2 ? 1 << (byte(p, t->keys_log2_index_bytes) & 31)
-						       : word(p, 8));
-	at -= keys;
-	for (int i = 0; i < WORDS; i++)
-		copy(th, word(p, (__u32)at + 16 + i * 24), HEAD_BYTES, CTASK_ROLE_OTHER);
+	at = t->keys_indices + (t->keys_is_log2 ? 1 << (byte(p, t->keys_log2_index_bytes) & 31)
+						: word(p, 8));
+	/* Entries are {hash, key, value}, or, where all keys are str, from 3.11 on {key, value}. */
+	stride = t->keys_kind != CTASK_PROBE_NO_FIELD && byte(p, t->keys_kind) ? 16 : 24;
+	at += stride - 8;
+	for (int i = 0; i < WORDS; i++, at += stride)
+		copy(th, word(p, (__u32)at), HEAD_BYTES, CTASK_ROLE_OTHER);
 	return 0;
 }
 
@@ -495,6 +497,10 @@ static __noinline int add_running(struct thread *th, const struct ctask_probe_ta
 		add(th, th->tstate + t->tstate_running_task - 8, 16);
 		later(th, user_u64(th->tstate + t->tstate_running_task), TASK, CTASK_ROLE_RUNNING);
 	}
+	if (t->tstate_running_loop != CTASK_PROBE_NO_FIELD)
+		add(th, th->tstate + t->tstate_running_loop, 8);
+	else
+		later(th, user_u64(th->tstate + t->tstate_dict), DICT, 0);
 	if (!t->current_tasks)
 		return 0;
 	p = copy(th, t->current_tasks, 64, CTASK_ROLE_OTHER);

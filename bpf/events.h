@@ -84,12 +84,13 @@ struct ctask_probe_target {
 	__u32 has_arguments; /* cancel() is called with (self, array, count, names) */
 	__u32 interp_next, interp_threads_head;
 	__u32 tstate_next, tstate_thread_id, tstate_frame, cframe_frame, tstate_running_task;
+	__u32 tstate_running_loop, tstate_dict;
 	__u32 task_bytes, task_state, task_name, task_coro, task_fut_waiter;
 	__u32 frame_from, frame_bytes; /* the part of a frame that matters, from its start */
 	__u32 frame_code, frame_previous, frame_owner, frame_gen, frame_locals;
 	__u32 frame_stack, frame_stack_base, stack_form, awaited_slot, ref_tag_mask;
 	__u32 gen_bytes, gen_frame, gen_frame_inline, gen_exc_value;
-	__u32 dict_keys, dict_values, keys_indices, keys_is_log2, keys_log2_index_bytes;
+	__u32 dict_keys, dict_values, keys_indices, keys_is_log2, keys_log2_index_bytes, keys_kind;
 	__u32 dict_form, values_values;
 	__u32 tuple_items, exception_args, exception_context;
 };

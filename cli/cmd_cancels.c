@@ -1,4 +1,5 @@
 /* cmd_cancels.c - ctaskctl cancels: who asked whom to stop, why, and how it ended. */
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@ enum {
 	OPTION_JSON,
 	OPTION_ORIGIN,
 	OPTION_SINCE,
+	OPTION_SOURCE,
 	OPTION_TASK,
 };
 
@@ -29,6 +31,7 @@ struct args {
 	struct ctask_story_filter filter;
 	struct ctask_watch watch;
 	bool narrowed, follow;
+	enum source { SOURCE_ANY, SOURCE_AGENT, SOURCE_BPF } source;
 };
 
 static const struct argp_option options[] = {
@@ -48,6 +51,9 @@ static const struct argp_option options[] = {
 	{ "last", 'n', "N", 0, "Only the last N events; with JSON, the last N requests", 2 },
 	{ "follow", 'f', NULL, 0, "Go on with what happens from now on", 2 },
 	{ "duration", OPTION_DURATION, "TIME", 0, "Follow for so long: 30s, 10m, 2h", 2 },
+	{ "source", OPTION_SOURCE, "SOURCE", 0,
+	  "agent, or bpf: probes on a process without one, as root, with --follow; by default what there is",
+	  2 },
 	{ NULL, 0, NULL, 0, "How to print:", 3 },
 	{ "format", OPTION_FORMAT, "FORMAT", 0, "text (the default) or json", 3 },
 	{ "json", OPTION_JSON, NULL, 0, "The same as --format=json: one object a line", 3 },
@@ -81,6 +87,13 @@ static bool parse_format(const char *word, const struct argp_state *state)
 	return strcmp(word, "json") == 0;
 }
 
+static enum source parse_source(const char *word, const struct argp_state *state)
+{
+	if (strcmp(word, "agent") != 0 && strcmp(word, "bpf") != 0)
+		ctask_usage_error(state, "there is no source '%s', only: agent, bpf", word);
+	return word[0] == 'a' ? SOURCE_AGENT : SOURCE_BPF;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *args = state->input;
@@ -112,6 +125,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			ctask_usage_error(
 				state, "--duration is a time such as 30s, 10m, 2h, not '%s'", arg);
 		args->follow = true;
+		return 0;
+	case OPTION_SOURCE:
+		args->source = parse_source(arg, state);
 		return 0;
 	case OPTION_FORMAT:
 		args->watch.json = parse_format(arg, state);
@@ -147,6 +163,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!args->watch.pid)
 			ctask_usage_error(state,
 					  "which process? Give its id: 'ctaskctl ls' lists them");
+		if (args->source == SOURCE_BPF && !args->follow)
+			ctask_usage_error(state, "--source=bpf sees what happens from now on: add --follow");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -165,6 +183,33 @@ static int open_history(pid_t pid, struct ctask_history_reader **ret_reader,
 	return ctask_history_reader_open_file(fd, pid, ret_reader, err);
 }
 
+/* Probes, where there is no agent and we go on watching. */
+static int open_bpf(struct args *args, struct ctask_history_reader **ret_reader,
+		    struct ctask_error *err)
+{
+	int fd, ret = ctask_recorder_create(args->watch.pid, &args->watch.recorder, err);
+
+	if (ret)
+		return ret;
+	fd = ctask_recorder_history(args->watch.recorder);
+	if (fd < 0)
+		return ctask_fail(err, -fd, "the history cannot be opened: %s", strerror(-fd));
+	return ctask_history_reader_open_file(fd, args->watch.pid, ret_reader, err);
+}
+
+static int open_source(struct args *args, struct ctask_history_reader **ret_reader,
+		       struct ctask_error *err)
+{
+	int ret = -ENOTSUP;
+
+	if (args->source != SOURCE_BPF)
+		ret = open_history(args->watch.pid, ret_reader, err);
+	if (ret != -ENOTSUP || args->source == SOURCE_AGENT ||
+	    (args->source == SOURCE_ANY && !args->follow))
+		return ret;
+	return open_bpf(args, ret_reader, err);
+}
+
 static int run(struct args *args)
 {
 	struct ctask_texts *texts = ctask_texts_create();
@@ -173,7 +218,7 @@ static int run(struct args *args)
 	struct ctask_error err = { 0 };
 	int status, ret;
 
-	ret = texts ? open_history(args->watch.pid, &reader, &err)
+	ret = texts ? open_source(args, &reader, &err)
 		    : ctask_fail(&err, ENOMEM, "out of memory");
 	if (!ret && ctask_process_describe(args->watch.pid, texts, &process))
 		ret = ctask_fail(&err, ENOMEM, "out of memory");
@@ -190,6 +235,7 @@ static int run(struct args *args)
 	free(process.cmdline);
 	ctask_texts_destroy(texts);
 	ctask_history_reader_close(reader);
+	ctask_recorder_destroy(args->watch.recorder);
 	return status;
 }
 

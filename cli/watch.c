@@ -249,6 +249,8 @@ static int watch_on(struct following *f, const sigset_t *unblocked, struct ctask
 
 		if (!over)
 			more = wait_for_more(f, unblocked);
+		if (f->watch->recorder && (over || !more))
+			ctask_recorder_catch_up(f->watch->recorder);
 		ret = ctask_history_reader_changed(f->reader, err);
 		if (ret > 0)
 			ret = take(f, err);
@@ -285,7 +287,8 @@ int ctask_watch_follow(struct ctask_history_reader *reader, const struct ctask_w
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	if (watch->json)
-		ret = ctask_json_write_attached(watch->pid, CTASK_BY_AGENT, stdout, &err);
+		ret = ctask_json_write_attached(
+			watch->pid, watch->recorder ? CTASK_BY_BPF : CTASK_BY_AGENT, stdout, &err);
 	if (!ret)
 		ret = watch_on(&f, &unblocked, &err);
 	if (watch->json)

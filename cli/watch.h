@@ -5,12 +5,14 @@
 #include <sys/types.h>
 
 #include "analysis/story.h"
+#include "bpf/record.h"
 #include "cli/render/render.h"
 #include "reader/history.h"
 
 /** What is asked of `ctaskctl cancels`. */
 struct ctask_watch {
 	pid_t pid;
+	struct ctask_recorder *recorder; /**< that writes the history; NULL: an agent does */
 	const struct ctask_process *process;
 	const struct ctask_story_filter *filter; /**< NULL: everything */
 	const struct ctask_render_options *render;

@@ -485,7 +485,7 @@ static int walk_registers(struct ctask_walk *walk, uint64_t interp, const struct
 }
 
 /* The loop that runs in a thread; 0 = none. */
-static uint64_t running_loop(struct ctask_walk *walk, uint64_t tstate)
+uint64_t ctask_running_loop(struct ctask_walk *walk, uint64_t tstate)
 {
 	enum { HELD_LOOP = 16 }; /* PyRunningLoopHolder.rl_loop, to 3.11 */
 	struct ctask_heap *heap = &walk->heap;
@@ -511,7 +511,7 @@ static uint64_t running_loop(struct ctask_walk *walk, uint64_t tstate)
 static int assign_threads(struct ctask_walk *walk, uint32_t first_thread)
 {
 	for (uint32_t i = first_thread; i < walk->thread_count; i++) {
-		uint64_t loop = running_loop(walk, walk->threads[i].tstate);
+		uint64_t loop = ctask_running_loop(walk, walk->threads[i].tstate);
 		uint32_t runtime;
 		int ret;
 

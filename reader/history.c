@@ -930,7 +930,7 @@ static enum verdict decode_record(struct decoder *d, const struct ctask_record *
 	}
 	c->id = record->id;
 	c->time_us = record->time_us;
-	c->source = CTASK_BY_AGENT;
+	c->source = d->reader->header.flags & CTASK_HISTORY_BY_BPF ? CTASK_BY_BPF : CTASK_BY_AGENT;
 	c->target = record->target;
 	c->requester_kind = record->requester_kind;
 	c->requester = record->requester;

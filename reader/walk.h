@@ -136,6 +136,8 @@ int ctask_scopes_settle(struct ctask_walk *walk);
 
 /** asyncio.c: a runtime of the interpreter being read, whose loop is of @p type (may be NULL). CTASK_NONE: no memory. */
 uint32_t ctask_asyncio_add_runtime(struct ctask_walk *walk, const struct ctask_type *type);
+/** asyncio.c: the loop that runs in the thread of @p tstate; 0 = none. */
+uint64_t ctask_running_loop(struct ctask_walk *walk, uint64_t tstate);
 /** asyncio.c: the fields of the task or future at @p addr. */
 int ctask_task_view(struct ctask_walk *walk, uint64_t addr, struct ctask_task_view *ret_view);
 /** waiters.c: note who waits for the task of @p view, number @p awaited. */

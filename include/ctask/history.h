@@ -66,7 +66,8 @@ struct ctask_history_header {
 };
 
 enum {
-	CTASK_HISTORY_ENDED = 1, /**< Python is finalizing: no record will follow */
+	CTASK_HISTORY_ENDED = 1,  /**< Python is finalizing: no record will follow */
+	CTASK_HISTORY_BY_BPF = 2, /**< written from outside, by what probes saw */
 };
 
 /** Order is that of the words in model/cancellation.c. */
@@ -140,7 +141,7 @@ struct ctask_record {
 		stack; /**< side: arrays of uint32_t, indices of places, innermost first */
 	uint16_t target_stack_cut,
 		stack_cut; /**< frames that were left out, all from the outer end */
-	uint32_t reserved;
+	uint32_t resolution_us; /**< the outcome may have been so for that long already; 0 = exact */
 };
 
 /*

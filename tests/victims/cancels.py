@@ -48,6 +48,8 @@ def main(options):
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of failures nobody asks about
     asked.say('{"pid": %d, "scenarios": %d}' % (os.getpid(), len(chosen)))
     asked.say("ready")
+    if "--wait" in options:  # until somebody watches
+        asked.answer()
     for function in chosen:
         asked.watch(30)
         asked.play(function)

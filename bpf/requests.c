@@ -1,0 +1,339 @@
+/* requests.c - the requests whose outcome is not known yet, and how they end. */
+#include "bpf/requests.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+#include <uthash.h>
+
+enum {
+	MICRO = 1000000,
+	SETTLED_AT_ONCE = 64,
+	BLOCKS_AT_ONCE = 16,
+	CALM_LOOKS = 2, /* in a row, before a task is said to go on */
+	ENTERED = 1 << 14,
+};
+
+#define UNSEEN_LOST_S 0.05 /* delivered in a way that no probe saw */
+
+struct asked {
+	uint64_t task, coro;
+	uint64_t newest;
+	uint64_t unseen, batch;
+	int calm;
+	UT_hash_handle by_task, by_coro;
+};
+
+struct link {
+	uint64_t older;
+	double asked_at;
+	bool of_block;
+};
+
+struct ctask_requests {
+	struct ctask_resolver *resolver;
+	struct ctask_bpf_history *history;
+	struct asked *tasks, *coros;
+	struct link *links;
+	double last_look;
+	struct entered {
+		uint64_t construct;
+		double at;
+	} entered[ENTERED];
+};
+
+static double monotonic(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+struct ctask_requests *ctask_requests_create(struct ctask_resolver *resolver,
+					     struct ctask_bpf_history *history)
+{
+	struct ctask_requests *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->resolver = resolver;
+	r->history = history;
+	r->last_look = monotonic();
+	r->links = calloc(history->header->record_room, sizeof(*r->links));
+	if (!r->links) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+static void forget(struct ctask_requests *r, struct asked *entry)
+{
+	HASH_DELETE(by_task, r->tasks, entry);
+	HASH_DELETE(by_coro, r->coros, entry);
+	free(entry);
+}
+
+void ctask_requests_destroy(struct ctask_requests *r)
+{
+	if (!r)
+		return;
+	while (r->tasks)
+		forget(r, r->tasks);
+	free(r->links);
+	free(r);
+}
+
+static struct asked *find(struct ctask_requests *r, uint64_t task)
+{
+	struct asked *entry;
+
+	HASH_FIND(by_task, r->tasks, &task, sizeof(task), entry);
+	return entry;
+}
+
+static struct link *link_of(struct ctask_requests *r, uint64_t id)
+{
+	return &r->links[id % r->history->header->record_room];
+}
+
+static bool is_open(const struct ctask_record *record)
+{
+	return record->outcome == CTASK_OUTCOME_PENDING ||
+	       record->outcome == CTASK_OUTCOME_SWALLOWED;
+}
+
+static struct ctask_record *open_from(struct ctask_requests *r, uint64_t id)
+{
+	struct ctask_record *record;
+
+	while ((record = ctask_bpf_record(r->history, id)) && !is_open(record))
+		id = link_of(r, id)->older;
+	return record;
+}
+
+static struct ctask_record *older_open(struct ctask_requests *r, const struct ctask_record *record)
+{
+	return open_from(r, link_of(r, record->id)->older);
+}
+
+/* @p resolution: it may have been so for that long, seconds; 0 = exact. */
+static void set_outcome(struct ctask_requests *r, struct ctask_record *record,
+			enum ctask_outcome outcome, double now, double resolution)
+{
+	double after = now - link_of(r, record->id)->asked_at;
+
+	if (after < 0)
+		after = 0;
+	if (resolution > after)
+		resolution = after;
+	ctask_bpf_record_begin(record);
+	record->outcome = (uint8_t)outcome;
+	record->after_us = (int64_t)(after * MICRO);
+	record->resolution_us = (uint32_t)(resolution * MICRO);
+	ctask_bpf_record_end(r->history, record);
+}
+
+static enum ctask_outcome ended(struct ctask_requests *r, const struct ctask_record *record,
+				enum ctask_outcome outcome)
+{
+	if (link_of(r, record->id)->of_block &&
+	    (outcome == CTASK_OUTCOME_RETURNED || outcome == CTASK_OUTCOME_RAISED))
+		return CTASK_OUTCOME_ABSORBED;
+	return outcome;
+}
+
+static void finish(struct ctask_requests *r, struct asked *entry, enum ctask_outcome outcome,
+		   double now, double resolution)
+{
+	for (struct ctask_record *record = open_from(r, entry->newest); record;
+	     record = older_open(r, record))
+		set_outcome(r, record, ended(r, record, outcome), now, resolution);
+	forget(r, entry);
+}
+
+void ctask_requests_add(struct ctask_requests *r, uint64_t task, uint64_t coro, uint64_t id,
+			double now, bool of_block)
+{
+	struct asked *entry = find(r, task);
+
+	if (entry && entry->coro != coro) { /* another task, at the same address */
+		finish(r, entry, CTASK_OUTCOME_UNKNOWN, now, 0);
+		entry = NULL;
+	}
+	if (!entry) {
+		entry = calloc(1, sizeof(*entry));
+		if (!entry)
+			return;
+		entry->task = task;
+		entry->coro = coro;
+		HASH_ADD(by_task, r->tasks, task, sizeof(entry->task), entry);
+		HASH_ADD(by_coro, r->coros, coro, sizeof(entry->coro), entry);
+	}
+	*link_of(r, id) =
+		(struct link){ .older = entry->newest, .asked_at = now, .of_block = of_block };
+	entry->newest = id;
+	entry->calm = 0;
+	if (!entry->unseen)
+		entry->unseen = id;
+}
+
+static void see(struct asked *entry)
+{
+	if (!entry->unseen)
+		return;
+	entry->batch = entry->unseen;
+	entry->unseen = 0;
+}
+
+void ctask_requests_delivered(struct ctask_requests *r, uint64_t coro, uint64_t exception, double now)
+{
+	struct asked *entry;
+
+	(void)exception;
+	(void)now;
+	HASH_FIND(by_coro, r->coros, &coro, sizeof(coro), entry);
+	if (entry)
+		see(entry);
+}
+
+void ctask_requests_absorb(struct ctask_requests *r, uint64_t task, uint64_t scope, bool any,
+			   double now)
+{
+	struct asked *entry = find(r, task);
+	struct ctask_record *record, *chosen = NULL;
+
+	for (record = entry ? open_from(r, entry->newest) : NULL; record;
+	     record = older_open(r, record)) {
+		if (scope && record->scope == scope) {
+			chosen = record;
+			break;
+		}
+		if (any && !chosen)
+			chosen = record;
+	}
+	if (chosen)
+		set_outcome(r, chosen, CTASK_OUTCOME_ABSORBED, now, 0);
+	if (entry && !open_from(r, entry->newest))
+		forget(r, entry);
+}
+
+static const enum ctask_outcome outcomes[] = {
+	[CTASK_GOES_ON] = CTASK_OUTCOME_UNKNOWN,
+	[CTASK_ENDED_CANCELLED] = CTASK_OUTCOME_CANCELLED,
+	[CTASK_ENDED_RETURNED] = CTASK_OUTCOME_RETURNED,
+	[CTASK_ENDED_RAISED] = CTASK_OUTCOME_RAISED,
+	[CTASK_UNREADABLE] = CTASK_OUTCOME_UNKNOWN,
+};
+
+void ctask_requests_gone(struct ctask_requests *r, uint64_t task, double now)
+{
+	struct asked *entry = find(r, task);
+
+	if (entry) /* since the last look it was done: it may have been held a while */
+		finish(r, entry, outcomes[ctask_task_ending(r->resolver, task)], now,
+		       now > r->last_look ? now - r->last_look : 0);
+}
+
+static void watch_alive(struct ctask_requests *r, struct asked *entry, double now, double since)
+{
+	uint64_t blocks[BLOCKS_AT_ONCE], ids[BLOCKS_AT_ONCE];
+	bool inside[BLOCKS_AT_ONCE] = { false }, running, busy;
+	struct ctask_record *record = open_from(r, entry->newest);
+	uint32_t count = 0;
+	int n = 0;
+
+	if (record && record->outcome == CTASK_OUTCOME_SWALLOWED)
+		return;
+	if (entry->unseen && record && now - link_of(r, entry->unseen)->asked_at < UNSEEN_LOST_S)
+		return;
+	for (; record && count < BLOCKS_AT_ONCE; record = older_open(r, record))
+		if (link_of(r, record->id)->of_block) {
+			blocks[count] = record->scope;
+			ids[count++] = record->id;
+		}
+	busy = ctask_task_is_busy(r->resolver, entry->task, blocks, count, inside, &running);
+	if (running) {
+		entry->calm = 0;
+		return;
+	}
+	see(entry);
+	if (++entry->calm < CALM_LOOKS)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		record = ctask_bpf_record(r->history, ids[i]);
+		if (record && is_open(record) && !inside[i])
+			set_outcome(r, record, CTASK_OUTCOME_ABSORBED, now, now - since);
+	}
+	for (record = open_from(r, entry->newest); !busy && record && n++ < SETTLED_AT_ONCE;
+	     record = older_open(r, record)) {
+		if (record->outcome == CTASK_OUTCOME_SWALLOWED)
+			break;
+		set_outcome(r, record, CTASK_OUTCOME_SWALLOWED, now, (now - since) * CALM_LOOKS);
+	}
+	if (!open_from(r, entry->newest))
+		forget(r, entry);
+}
+
+bool ctask_requests_watch(struct ctask_requests *r)
+{
+	double now = monotonic(), since = r->last_look;
+	struct asked *entry, *next;
+
+	HASH_ITER(by_task, r->tasks, entry, next)
+	{
+		enum ctask_ending ending = ctask_task_ending(r->resolver, entry->task);
+		uint64_t coro = ctask_task_coro_now(r->resolver, entry->task);
+
+		if (ending == CTASK_UNREADABLE || (coro && coro != entry->coro))
+			finish(r, entry, CTASK_OUTCOME_UNKNOWN, now, now - since);
+		else if (ending != CTASK_GOES_ON)
+			finish(r, entry, outcomes[ending], now, now - since);
+		else if (coro)
+			watch_alive(r, entry, now, since);
+	}
+	r->last_look = now;
+	return r->tasks != NULL;
+}
+
+uint64_t ctask_requests_cause(struct ctask_requests *r, uint64_t task)
+{
+	struct asked *entry = find(r, task);
+	struct ctask_record *record = entry ? ctask_bpf_record(r->history, entry->batch) : NULL;
+
+	if (record && record->outcome == CTASK_OUTCOME_PENDING)
+		return record->id;
+	for (record = entry ? open_from(r, entry->newest) : NULL; record;
+	     record = older_open(r, record))
+		if (record->outcome == CTASK_OUTCOME_PENDING &&
+		    !(entry->unseen && record->id >= entry->unseen))
+			return record->id;
+	return 0;
+}
+
+uint64_t ctask_requests_newest(struct ctask_requests *r, uint64_t task)
+{
+	struct asked *entry = find(r, task);
+	struct ctask_record *record = entry ? open_from(r, entry->newest) : NULL;
+
+	return record ? record->id : 0;
+}
+
+static struct entered *entered_slot(struct ctask_requests *r, uint64_t construct)
+{
+	return &r->entered[(construct >> 4) * 0x9e3779b97f4a7c15ull >> 50 & (ENTERED - 1)];
+}
+
+void ctask_requests_note_entered(struct ctask_requests *r, uint64_t construct, double now)
+{
+	if (construct)
+		*entered_slot(r, construct) = (struct entered){ construct, now };
+}
+
+double ctask_requests_entered(struct ctask_requests *r, uint64_t construct)
+{
+	const struct entered *slot = entered_slot(r, construct);
+
+	return construct && slot->construct == construct ? slot->at : NAN;
+}

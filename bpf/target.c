@@ -1,0 +1,326 @@
+/* target.c - what to probe in a process, and what to tell the probes of its Python. */
+#include "bpf/target.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "model/cleanup.h"
+#include "reader/elf.h"
+
+/* The same from 3.8 to 3.15: PyTypeObject (Include/cpython/object.h), PyMethodDef (Include/methodobject.h). */
+enum {
+	TYPE_DEALLOC = 48,
+	TYPE_METHODS = 232,
+	TYPE_DICT = 264,
+	METHOD_BYTES = 32,
+	METHOD_CALL = 8,
+	METHOD_FLAGS = 16,
+	METHODS_MAX = 128,
+	METH_FASTCALL = 0x80,
+	EXCEPTION_ARGS = 24,	    /* PyBaseExceptionObject */
+	EXCEPTION_CONTEXT_310 = 40, /* behind dict, args, traceback; from 3.11 on also notes */
+	EXCEPTION_CONTEXT_311 = 48,
+	FIRST_LOCALS = 4, /* copied with each frame, where they lie behind it */
+	LINK_SLOTS = 16,  /* of a coroutine's frame that are copied with it */
+	ITEMS_MAX = 1 << 14,
+};
+
+/* The items of a dict that have one of these names. */
+static void find_items(struct ctask_heap *heap, uint64_t dict, const char *const *names,
+		       uint64_t *values, size_t count)
+{
+	struct ctask_iter iter;
+	uint64_t key, value;
+
+	if (!dict || ctask_dict_iter(heap, dict, &iter))
+		return;
+	while (ctask_iter_next(&iter, &key, &value))
+		for (size_t i = 0; i < count; i++)
+			if (ctask_str_is(heap, key, names[i]))
+				values[i] = value;
+}
+
+static uint64_t dict_of_module(struct ctask_heap *heap, uint64_t module)
+{
+	uint64_t dict = 0;
+
+	if (module && ctask_kind_of(heap, module) == CTASK_KIND_MODULE &&
+	    ctask_heap_u64(heap, module + heap->layout.module_dict, &dict))
+		return 0;
+	return dict;
+}
+
+/* sys.modules of the first interpreter that has asyncio. */
+static uint64_t modules_with_asyncio(struct ctask_walk *walk)
+{
+	enum { INTERPS_MAX = 1024 };
+	struct ctask_heap *heap = &walk->heap;
+	uint64_t interp, modules, found;
+
+	if (ctask_heap_u64(heap, walk->python->runtime + heap->layout.runtime_interpreters_head,
+			   &interp))
+		return 0;
+	for (int i = 0; interp && i < INTERPS_MAX; i++) {
+		if (!ctask_heap_u64(heap, interp + heap->layout.interp_modules, &modules) &&
+		    modules && !ctask_dict_get(heap, modules, "_asyncio", &found))
+			return modules;
+		if (ctask_heap_u64(heap, interp + heap->layout.interp_next, &interp))
+			break;
+	}
+	return 0;
+}
+
+/* The C function behind method @p name of the type at @p type. 0 when it has none. */
+static uint64_t method_of(struct ctask_heap *heap, uint64_t type, const char *name,
+			  uint32_t *ret_flags)
+{
+	uint64_t methods, text, call = 0;
+	char got[16];
+
+	if (!type || ctask_heap_u64(heap, type + TYPE_METHODS, &methods) || !methods)
+		return 0;
+	for (int i = 0; i < METHODS_MAX; i++, methods += METHOD_BYTES) {
+		if (ctask_heap_u64(heap, methods, &text) || !text)
+			return 0;
+		if (ctask_pages_read(heap->pages, text, got, strlen(name) + 1) ||
+		    memcmp(got, name, strlen(name) + 1))
+			continue;
+		if (ctask_heap_u64(heap, methods + METHOD_CALL, &call) ||
+		    ctask_pages_read(heap->pages, methods + METHOD_FLAGS, ret_flags,
+				     sizeof(*ret_flags)))
+			return 0;
+		return call;
+	}
+	return 0;
+}
+
+/* The file and the offset in it that lie at @p addr. */
+static int place_of(pid_t pid, uint64_t addr, struct ctask_hook_place *ret)
+{
+	char path[64];
+	auto_free char *line = NULL;
+	size_t room = 0;
+	int ret_code = -ENOENT;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	maps = fopen(path, "re");
+	if (!maps)
+		return -errno;
+	while (ret_code && getline(&line, &room, maps) > 0) {
+		uint64_t start, end, offset;
+		int name_at = 0;
+
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %*s %n", &start, &end,
+			   &offset, &name_at) != 3 ||
+		    addr < start || addr >= end || !name_at || line[name_at] != '/')
+			continue;
+		/* The kernel's own link: right whatever the path says, in any mount namespace. */
+		snprintf(ret->path, sizeof(ret->path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
+			 (int)pid, start, end);
+		ret->offset = addr - start + offset;
+		ret_code = 0;
+	}
+	fclose(maps);
+	return ret_code;
+}
+
+static uint64_t exported(struct ctask_walk *walk, pid_t pid, const char *name)
+{
+	struct ctask_mapping *maps = NULL;
+	uint64_t found = 0;
+	uint32_t count = 0;
+
+	if (ctask_process_mappings(pid, &maps, &count, NULL))
+		return 0;
+	for (uint32_t i = 0; i < count && !found; i++)
+		if (ctask_elf_exported(walk->heap.pages, maps[i].start, name, &found))
+			found = 0;
+	ctask_mappings_free(maps, count);
+	return found;
+}
+
+static void take_layout(const struct ctask_layout *l, struct ctask_probe_target *t)
+{
+	uint32_t from = l->frame_code;
+
+	if (l->frame_gen != CTASK_NO_FIELD) { /* to 3.10 a frame is a large object */
+		from = l->frame_previous < from ? l->frame_previous : from;
+		t->frame_from = from;
+		t->frame_bytes = l->frame_lasti + 16 - from;
+		if (l->frame_stack + 8 - from > t->frame_bytes)
+			t->frame_bytes = l->frame_stack + 8 - from;
+	} else {
+		t->frame_from = 0;
+		t->frame_bytes = l->frame_locals + 8 * FIRST_LOCALS;
+	}
+	t->interp_next = l->interp_next;
+	t->interp_threads_head = l->interp_threads_head;
+	t->tstate_next = l->tstate_next;
+	t->tstate_thread_id = l->tstate_thread_id;
+	t->tstate_frame = l->tstate_frame;
+	t->cframe_frame = l->cframe_frame;
+	t->tstate_running_task = l->tstate_asyncio_running_task;
+	t->tstate_running_loop = l->tstate_asyncio_running_loop;
+	t->tstate_dict = l->tstate_dict;
+	t->task_bytes = l->task_size;
+	t->task_state = l->task_state;
+	t->task_name = l->task_name;
+	t->task_coro = l->task_coro;
+	t->task_fut_waiter = l->task_fut_waiter;
+	t->frame_code = l->frame_code;
+	t->frame_previous = l->frame_previous;
+	t->frame_owner = l->frame_owner;
+	t->frame_gen = l->frame_gen;
+	t->frame_locals = l->frame_locals;
+	t->frame_stack = l->frame_stack;
+	t->frame_stack_base = l->frame_stack_base;
+	t->stack_form = l->stack_form;
+	t->awaited_slot = l->awaited_slot;
+	t->ref_tag_mask = l->ref_tag_mask;
+	t->gen_frame = l->gen_frame;
+	t->gen_frame_inline = l->gen_frame_inline;
+	t->gen_exc_value = l->gen_exc_value;
+	t->gen_bytes = l->gen_frame_inline ? l->gen_frame + l->frame_locals + 8 * LINK_SLOTS
+					   : l->gen_exc_value + 32;
+	t->dict_keys = l->dict_keys;
+	t->dict_values = l->dict_values;
+	t->keys_indices = l->keys_indices;
+	t->keys_is_log2 = l->keys_is_log2;
+	t->keys_log2_index_bytes = l->keys_log2_index_bytes;
+	t->keys_kind = l->keys_kind;
+	t->dict_form = l->dict_form;
+	t->values_values = l->values_values;
+	t->tuple_items = l->tuple_items;
+	t->exception_args = EXCEPTION_ARGS;
+	t->exception_context = l->minor < 11 ? EXCEPTION_CONTEXT_310 : EXCEPTION_CONTEXT_311;
+}
+
+static int hook(struct ctask_heap *heap, pid_t pid, uint64_t addr, const char *what,
+		struct ctask_hook_place *ret, struct ctask_error *err)
+{
+	(void)heap;
+	if (!addr || place_of(pid, addr, ret))
+		return ctask_fail(err, EPROTO, "the code of %s in process %d is in no file", what,
+				  (int)pid);
+	return 0;
+}
+
+int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_target *ret_target,
+		      struct ctask_hook_place *ret_hooks, struct ctask_asyncio_facts *ret_facts,
+		      struct ctask_error *err)
+{
+	static const char *const names[] = { "_asyncio", "asyncio.tasks", "asyncio.exceptions",
+					     "threading" };
+	static const char *const task_items[] = { "gather", "_current_tasks" };
+	static const char *const c_items[] = { "Task", "_current_tasks" };
+	static const char *const error_items[] = { "CancelledError" };
+	static const char *const thread_items[] = { "_active" };
+	struct ctask_heap *heap = &walk->heap;
+	uint64_t modules = modules_with_asyncio(walk), found[4] = { 0 }, in_tasks[2] = { 0 },
+		 in_c[2] = { 0 }, dealloc, coroutine, addr;
+	uint32_t flags = 0, unused;
+	int ret;
+
+	*ret_target = (struct ctask_probe_target){ 0 };
+	*ret_facts = (struct ctask_asyncio_facts){ 0 };
+	memset(ret_hooks, 0, CTASK_HOOKS * sizeof(*ret_hooks));
+	if (!modules)
+		return ctask_fail(err, ENOTSUP,
+				  "process %d runs CPython %s, but has not loaded asyncio", (int)pid,
+				  walk->python->version);
+	find_items(heap, modules, names, found, 4);
+	find_items(heap, dict_of_module(heap, found[0]), c_items, in_c, 2);
+	find_items(heap, dict_of_module(heap, found[1]), task_items, in_tasks, 2);
+	find_items(heap, dict_of_module(heap, found[2]), error_items, &ret_facts->cancelled_error, 1);
+	find_items(heap, dict_of_module(heap, found[3]), thread_items, &ret_facts->threads_active, 1);
+	ctask_codes_set_library(&walk->codes, in_tasks[0]);
+	if (!in_c[0])
+		return ctask_fail(err, ENOTSUP, "asyncio in process %d has no tasks written in C",
+				  (int)pid);
+
+	take_layout(&heap->layout, ret_target);
+	ret_target->interpreters_head =
+		walk->python->runtime + heap->layout.runtime_interpreters_head;
+	if (heap->layout.tstate_asyncio_running_task == CTASK_NO_FIELD)
+		ret_target->current_tasks = in_tasks[1] ? in_tasks[1] : in_c[1];
+	ret_facts->current_tasks = ret_target->current_tasks;
+	coroutine = exported(walk, pid, "PyCoro_Type");
+	ret_target->gen_types[0] = coroutine;
+	ret_target->gen_types[1] = exported(walk, pid, "PyGen_Type");
+	ret_target->gen_types[2] = exported(walk, pid, "PyAsyncGen_Type");
+
+	addr = method_of(heap, in_c[0], "cancel", &flags);
+	ret_target->has_arguments = flags & METH_FASTCALL;
+	ret = hook(heap, pid, addr, "Task.cancel", &ret_hooks[CTASK_HOOK_CANCEL], err);
+	if (!ret)
+		ret = hook(heap, pid, method_of(heap, coroutine, "throw", &unused),
+			   "coroutine.throw", &ret_hooks[CTASK_HOOK_THROW], err);
+	if (!ret && ctask_heap_u64(heap, in_c[0] + TYPE_DEALLOC, &dealloc))
+		ret = -EFAULT;
+	if (!ret)
+		ret = hook(heap, pid, dealloc, "a task's end", &ret_hooks[CTASK_HOOK_FREE], err);
+	addr = method_of(heap, in_c[0], "uncancel", &unused);
+	if (!ret && addr)
+		ret = hook(heap, pid, addr, "Task.uncancel", &ret_hooks[CTASK_HOOK_UNCANCEL], err);
+	addr = method_of(heap, in_c[0], "cancelling", &unused);
+	if (!ret && addr)
+		ret = hook(heap, pid, addr, "Task.cancelling", &ret_hooks[CTASK_HOOK_CANCELLING],
+			   err);
+	return ret;
+}
+
+/* --- the functions of a module, and of its classes --- */
+
+struct seeing {
+	struct ctask_walk *walk;
+	void (*see)(void *arg, struct ctask_code *code);
+	void *arg;
+};
+
+static void see_functions(const struct seeing *s, uint64_t dict, bool into_types)
+{
+	struct ctask_heap *heap = &s->walk->heap;
+	struct ctask_iter iter;
+	uint64_t key, value, inner;
+	int items = 0;
+
+	if (!dict || ctask_dict_iter(heap, dict, &iter))
+		return;
+	while (ctask_iter_next(&iter, &key, &value) && items++ < ITEMS_MAX) {
+		const struct ctask_type *type;
+		struct ctask_code *code;
+
+		if (ctask_kind_of(heap, value) == CTASK_KIND_FUNCTION) {
+			code = ctask_function_code(s->walk, value);
+			if (code)
+				s->see(s->arg, code);
+			continue;
+		}
+		type = into_types ? ctask_type_of(heap, value) : NULL;
+		if (type && !strcmp(type->name, "type") &&
+		    !ctask_heap_u64(heap, value + TYPE_DICT, &inner))
+			see_functions(s, inner, false);
+	}
+}
+
+void ctask_target_functions(struct ctask_walk *walk, void (*see)(void *arg, struct ctask_code *code),
+			    void *arg)
+{
+	static const char *const modules[] = {
+		"asyncio.timeouts", "asyncio.tasks",   "asyncio.taskgroups", "asyncio.futures",
+		"asyncio.runners",  "asyncio.events",  "asyncio.base_events", "async_timeout",
+		"aiohttp.helpers",  "aiohttp.web",     "aiohttp.web_protocol", "uvicorn.server",
+		"uvicorn._compat",  "hypercorn.asyncio.run",
+	};
+	const struct seeing seeing = { walk, see, arg };
+	uint64_t found[ARRAY_SIZE(modules)] = { 0 };
+
+	find_items(&walk->heap, modules_with_asyncio(walk), modules, found, ARRAY_SIZE(modules));
+	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
+		see_functions(&seeing, dict_of_module(&walk->heap, found[i]), true);
+}

@@ -1,0 +1,45 @@
+/* target.h - what to probe in a process, and what to tell the probes of its Python. */
+#ifndef CTASK_BPF_TARGET_H
+#define CTASK_BPF_TARGET_H
+
+#include <linux/types.h>
+#include <sys/types.h>
+
+#include "bpf/events.h"
+#include "reader/walk.h"
+
+enum ctask_hook {
+	CTASK_HOOK_CANCEL,
+	CTASK_HOOK_UNCANCEL, /* 3.11 on */
+	CTASK_HOOK_THROW,
+	CTASK_HOOK_FREE,
+	CTASK_HOOK_CANCELLING, /* 3.11 on */
+	CTASK_HOOKS
+};
+
+/** A function in a mapped file. */
+struct ctask_hook_place {
+	uint64_t offset; /**< in the file; 0 = this version has none */
+	char path[128];	 /**< that leads us to the file */
+};
+
+/** What asyncio has at hand in a process. */
+struct ctask_asyncio_facts {
+	uint64_t cancelled_error; /**< the type */
+	uint64_t current_tasks;	  /**< the dict, to 3.13; 0 = none */
+	uint64_t threads_active;  /**< threading._active */
+};
+
+/**
+ * Look at what @p walk was made for, through its live memory. -ENOTSUP when it has not
+ * loaded asyncio; -EPROTO when something is not where it should be.
+ */
+int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_target *ret_target,
+		      struct ctask_hook_place *ret_hooks, struct ctask_asyncio_facts *ret_facts,
+		      struct ctask_error *err);
+
+/** Call @p see for each function of the modules that the table of origins is about. */
+void ctask_target_functions(struct ctask_walk *walk, void (*see)(void *arg, struct ctask_code *code),
+			    void *arg);
+
+#endif
