@@ -11,12 +11,16 @@
     recorder    no agent: a Python class in the victim records, to see that the truth happens
     comparator  no agent: a perfect answer, and each way to spoil it
     control     the agent's answer, and each way to spoil it
+    bpf         no agent: probes, attached before the scenarios begin (needs root)
+    bpf-uvloop, bpf-debug, bpf-many   the same on uvloop, in debug mode, 10,000 requests
 
 Exit status 0 when all is equal, 1 when not, 77 when it cannot be tried here.
 """
 import json
 import os
 import re
+import select
+import subprocess
 import sys
 import time
 
@@ -26,9 +30,11 @@ import records
 from spoilt import WAYS
 from victim import Failed, Victim
 
-MODES = "run agent uvloop debug many overflow recorder comparator control".split()
+MODES = "run agent uvloop debug many overflow recorder comparator control "\
+    "bpf bpf-uvloop bpf-debug bpf-many".split()
+BPF_QUIET_S = 0.2  # a follower that says nothing for so long has said all
 OPEN = re.compile('"either"|"any"')  # in a truth: more than one answer is right
-ALONE = {"many": range(5000, 10001), "overflow": range(100, 5000)}  # how many of 10,000 are kept
+ALONE = {"many": range(5000, 10001), "bpf-many": range(5000, 10001), "overflow": range(100, 5000)}  # how many of 10,000 are kept
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What the recorder cannot know: tasks that are not of its making, and a group's own bookkeeping.
 NOT_RECORDED = {"python_task", ("group_owner_cancelled_and_a_child_fails", "cause", "again"),
@@ -74,6 +80,48 @@ class Answer:
             yield "the ids do not rise"
 
 
+class Follower:
+    """A `cancels --follow` that watches by probes: what it has said so far."""
+
+    def __init__(self, pid):
+        self.process = subprocess.Popen(
+            [ctaskctl.path(), "cancels", str(pid), "--follow", "--source=bpf", "--json"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.pending, self.known, self.end = b"", {}, None
+        while not self.pending:
+            if not self.more(20):
+                raise Failed("nothing is followed: %s" % self.process.stderr.read().decode())
+        self.take()
+
+    def more(self, seconds):
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        data = os.read(self.process.stdout.fileno(), 1 << 20) if ready else b""
+        self.pending += data
+        return bool(data)
+
+    def take(self):
+        *lines, self.pending = self.pending.split(b"\n")
+        for line in lines:
+            record = json.loads(line.decode("utf-8"))
+            if record["schema"] == "ctask.cancellation":
+                self.known[record["id"]] = record
+            elif record["schema"] == "ctask.end":
+                self.end = record
+
+    def records(self):
+        while self.more(BPF_QUIET_S):
+            pass
+        self.take()
+        return [self.known[id_] for id_ in sorted(self.known)]
+
+    def stop(self):
+        self.process.terminate()
+        while self.more(20):
+            pass
+        self.take()
+        return self.process.wait(20), self.process.stderr.read().decode("utf-8", "replace")
+
+
 class Play:
     """A victim that plays its scenarios, and what was found wrong."""
 
@@ -85,13 +133,27 @@ class Play:
         self.dropped = 0
 
     def run(self):
+        if self.mode.startswith("bpf"):
+            self.follower = Follower(self.victim.pid)
+            self.go()
         while True:
             line = self.victim.line(90).decode("ascii")
             if line == "over":
+                self.stop()
                 self.go()
                 return
             self.look(json.loads(line))
             self.go()
+
+    def stop(self):
+        if not self.mode.startswith("bpf"):
+            return
+        status, errors = self.follower.stop()
+        self.dropped = self.follower.end["dropped"] if self.follower.end else -1
+        if status != 0 or errors or self.dropped:
+            self.wrong.append(({"scenario": "all", "when": "end"}, (
+                "form", "the follower", "status 0, nothing dropped",
+                "status %d, stderr %r, %d dropped" % (status, errors, self.dropped))))
 
     def go(self):
         self.victim.process.stdin.write(b"go\n")
@@ -106,6 +168,8 @@ class Play:
             return listed, ()
         if self.mode == "comparator":
             return records.perfect(truth, self.past + 1, truth["began"]), ()
+        if self.mode.startswith("bpf"):
+            return self.follower.records(), ()
         answer = Answer(self.victim.pid)
         self.dropped = answer.end["dropped"] if answer.end else 0
         if self.dropped and self.mode in ALONE:  # the newest are left
@@ -125,7 +189,8 @@ class Play:
         found = records.differences(
             truth, mine, truth["began"], now,
             only=records.RECORDED if self.mode == "recorder" else None,
-            pid=self.victim.pid if self.mode not in ("recorder", "comparator") else None)
+            pid=self.victim.pid if self.mode not in ("recorder", "comparator") else None,
+            source="bpf" if self.mode.startswith("bpf") else "agent")
         self.wrong += [(truth, fault) for fault in found
                        if self.mode != "recorder" or (truth["scenario"],) + fault[:2]
                        not in NOT_RECORDED]
@@ -168,11 +233,13 @@ def short(value):
 def started(interpreter, mode, words):
     """The victim of a mode."""
     options = list(words)
-    if mode == "uvloop":
+    if mode.startswith("bpf"):
+        options.append("--wait")
+    if mode.endswith("uvloop"):
         options.append("--uvloop")
     if mode == "recorder":
         options.append("--recorder")
-    elif mode != "comparator":
+    elif mode != "comparator" and not mode.startswith("bpf"):
         interpreter.agent = agent_path()
     if mode in ("run", "overflow"):
         interpreter.launcher = [ctaskctl.path(), "run"]
@@ -181,7 +248,7 @@ def started(interpreter, mode, words):
     if mode in ALONE:
         options.append("ten_thousand")
     return Victim(interpreter, "cancels.py", *options,
-                  environment={"PYTHONASYNCIODEBUG": "1"} if mode == "debug" else {})
+                  environment={"PYTHONASYNCIODEBUG": "1"} if mode.endswith("debug") else {})
 
 
 def main(mode, name, words):

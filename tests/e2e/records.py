@@ -81,7 +81,8 @@ def same_stack(want, got, omitted):
     return len(want) == len(got) and all(map(same_frame, want, got))
 
 
-def differences(truth, records, before=None, after=None, only=None, pid=None):
+def differences(truth, records, before=None, after=None, only=None, pid=None,
+                source="agent"):
     """All differences between what a scenario's truth expects and the records made since it began.
 
     before, after: times of the clock on the wall round the scenario. only: kinds that are
@@ -95,7 +96,7 @@ def differences(truth, records, before=None, after=None, only=None, pid=None):
                     for id_, name in truth["copied"]]
     if only is None:
         for record in records:
-            form(found, record, pid)
+            form(found, record, pid, source)
     pairs = matched(found, truth, requests, records)
     ids = {request["label"]: record["id"] for request, record in pairs if record}
     labels = {number: label for label, number in ids.items()}
@@ -172,7 +173,7 @@ def in_order(found, pairs):
             found.add("order", second["label"], "after " + first["label"], "before it")
 
 
-def form(found, record, pid):
+def form(found, record, pid, source):
     """What holds for every record."""
     def must(right, text):
         if not right:
@@ -183,7 +184,7 @@ def form(found, record, pid):
         return
     must(record["schema"] == "ctask.cancellation" and record["version"] == 1, "schema, version 1")
     must(isinstance(record["id"], int) and record["id"] > 0, "a number as id")
-    must(record["source"] == "agent", "source agent")
+    must(record["source"] == source, "source " + source)
     must(pid is None or record["pid"] == pid, "pid %s" % pid)
     must(record["target"].keys() >= {"id", "name", "coroutine", "stack"}, "a whole target")
     must(record["requester"].keys() >= {"kind", "id", "name", "coroutine"}, "a whole requester")
