@@ -8,16 +8,17 @@ enum {
 	CODES = 1024,	   /* functions that mean something */
 	ASKED = 1 << 16,   /* tasks whose end matters */
 	RING_BYTES = 1 << 25,
-	TSTATES = 512,	   /* Python's threads that are looked at to find this one */
+	TSTATES = 64,	   /* Python's newest threads, that are looked at to find this one */
 	ROW_FRAMES = 16,   /* frames in which functions that mean something are looked for */
 	HELD_SLOTS = 8,
-	WORDS = 10,	   /* attributes of an object that are followed */
+	ATTRS_MAX = 10,	   /* attributes of an object that are followed */
 	ENTRIES = 6,	   /* of the dict of running tasks */
 	CONTEXTS = 3,	   /* exceptions raised while handling exceptions */
 	OWNED_BY_GENERATOR = 1, /* Include/internal/pycore_frame.h */
 	STACK_POINTER = 0, /* enum ctask_stack_form */
 	STACK_DEPTH = 1,
-	QUEUE = 128, /* a power of two */
+	QUEUE = 256, /* a power of two */
+	STEPS = 384,
 	DICT_OFFSET = 0, /* enum ctask_dict_form */
 	DICT_311 = 1,
 	DICT_312 = 2,
@@ -41,7 +42,7 @@ struct follow_item {
 struct thread {
 	__u64 tstate, fsbase;
 	__u64 last_sp;
-	__u32 used, cut, queued, pad;
+	__u32 used, cut, queued, done;
 	struct follow_item queue[QUEUE];
 	__u8 bytes[CTASK_PROBE_ROOM];
 };
@@ -74,7 +75,16 @@ struct {
 	__type(value, struct ctask_probe_code);
 } codes SEC(".maps");
 
-/* Tasks that were asked to stop, by address. */
+/* Python's threads that there were when the recording began, by pthread_self(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u64);
+} tstates SEC(".maps");
+
+/* Tasks that were asked to stop, and their coroutines, by address. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, ASKED);
@@ -125,10 +135,9 @@ static __always_inline piece *copy(struct thread *th, __u64 addr, __u32 len, __u
 	return p;
 }
 
-static __noinline void add(struct thread *th, __u64 addr, __u32 len)
+static __always_inline void add(struct thread *th, __u64 addr, __u32 len)
 {
-	if (th)
-		copy(th, addr, len, CTASK_ROLE_OTHER);
+	copy(th, addr, len, CTASK_ROLE_OTHER);
 }
 
 static __always_inline __u64 word(const piece *p, __u32 offset)
@@ -154,7 +163,7 @@ static __always_inline struct ctask_probe_target *this_target(void)
 }
 
 /* What the thread that runs is to Python: among all its threads the one that has this pthread_self(). */
-static __noinline __u64 find_tstate(const struct ctask_probe_target *t, __u64 fsbase)
+__noinline __u64 find_tstate(const struct ctask_probe_target *t, __u64 fsbase)
 {
 	__u64 interp, tstate = 0;
 
@@ -190,32 +199,40 @@ static __always_inline struct thread *this_thread(const struct ctask_probe_targe
 	}
 	if (!th->tstate || th->fsbase != fsbase ||
 	    user_u64(th->tstate + t->tstate_thread_id) != fsbase) {
-		th->tstate = find_tstate(t, fsbase);
+		__u64 *told = bpf_map_lookup_elem(&tstates, &fsbase);
+
+		th->tstate = told && user_u64(*told + t->tstate_thread_id) == fsbase
+				     ? *told
+				     : find_tstate(t, fsbase);
 		th->fsbase = fsbase;
 	}
 	return th;
 }
 
 /*
- * What is still to be copied is a queue, and one flat loop works it off: what lies in each other (a
- * frame's variable, its attribute, that one's value) would otherwise multiply what the verifier walks through.
+ * What is still to be copied is a queue, and one flat loop works it off, a piece a step: what lies in each
+ * other (a frame's variable, its attribute, that one's value) would otherwise multiply what the verifier
+ * walks through.
  */
 enum follow {
-	BYTES, /* argument: how many */
+	BYTES,	   /* argument: how many */
+	WORDS,	   /* the heads of what words point to; argument: how many words, more: from one to the next */
+	TASKS,	   /* the same of words that point to tasks */
 	EXCEPTION, /* argument: how many more of those that were being handled */
-	FAILURE,
-	ARGUMENTS, /* of an exception */
-	VALUES, /* of attributes */
+	FAILURE,   /* an exception and its arguments */
+	ARGUMENTS,
 	DICT,
+	KEYS, /* of a dict, and the heads of its values */
 	ATTRS,
-	TASK, /* argument: role */
-	LINK, /* of an await chain; argument: whether it matters what it holds */
-	LOCALS, /* of a frame whose code means something: more */
-	LOCAL,	/* argument: how it is followed */
-	HELD, /* what the slots of a value stack refer to; the address is that of its top */
+	TASK,	    /* argument: role */
+	LINK,	    /* of an await chain; argument: whether it matters what it holds */
+	LINK_FRAME, /* of a coroutine, to 3.10; the same */
+	AWAITED,    /* a word that points to the next link */
+	LOCALS,	    /* of a frame; more: its code, which means something */
+	LOCAL,	    /* argument: how it is followed */
 };
 
-static __noinline int later_with(struct thread *th, __u64 addr, __u32 what, __u32 argument, __u64 more)
+__noinline int later_with(struct thread *th, __u64 addr, __u32 what, __u32 argument, __u64 more)
 {
 	__u32 at;
 
@@ -236,6 +253,13 @@ static __always_inline void later(struct thread *th, __u64 addr, __u32 what, __u
 	later_with(th, addr, what, argument, 0);
 }
 
+/* The values of an instance's attributes, as an array. */
+static __always_inline void later_values(struct thread *th, __u64 values)
+{
+	later(th, values, BYTES, VALUES_BYTES);
+	later_with(th, values, WORDS, ATTRS_MAX, 8);
+}
+
 /* What a row says of a frame of @p code, whose locals begin at @p locals. True when what the target holds matters too. */
 static __always_inline int add_locals(struct thread *th, __u64 code, __u64 locals)
 {
@@ -247,13 +271,10 @@ static __always_inline int add_locals(struct thread *th, __u64 code, __u64 local
 	return known->holds;
 }
 
-static __noinline int add_each_local(struct thread *th, __u64 code, __u64 locals)
+static __always_inline int add_each_local(struct thread *th, __u64 code, __u64 locals)
 {
-	struct ctask_probe_code *known;
+	struct ctask_probe_code *known = bpf_map_lookup_elem(&codes, &code);
 
-	if (!th)
-		return 0;
-	known = bpf_map_lookup_elem(&codes, &code);
 	if (!known)
 		return 0;
 	for (int i = 0; i < CTASK_PROBE_LOCALS; i++)
@@ -262,60 +283,62 @@ static __noinline int add_each_local(struct thread *th, __u64 code, __u64 locals
 	return 0;
 }
 
-static __noinline int add_local(struct thread *th, const struct ctask_probe_target *t, __u64 at,
-				__u32 follow)
+static __always_inline int add_local(struct thread *th, __u64 value, __u32 follow)
 {
-	__u64 value;
-	piece *p;
-
-	if (!th || !t)
-		return 0;
-	p = copy(th, at, 8, CTASK_ROLE_OTHER);
-	if (!p)
-		return 0;
-	value = word(p, 0) & ~(__u64)t->ref_tag_mask;
-	if (value < 4096)
-		return 0;
 	later(th, follow & CTASK_FOLLOW_OBJECT ? value - OBJECT_BEFORE : 0, BYTES, OBJECT_BYTES);
-	later(th, follow & CTASK_FOLLOW_SLOTS ? value + 16 : 0, VALUES, 0);
+	later_with(th, follow & CTASK_FOLLOW_SLOTS ? value + 16 : 0, WORDS, ATTRS_MAX, 8);
 	later(th, follow & CTASK_FOLLOW_ATTRS ? value : 0, ATTRS, 0);
 	later(th, follow & CTASK_FOLLOW_TASK ? value : 0, TASK, CTASK_ROLE_OTHER);
 	later(th, follow & CTASK_FOLLOW_EXCEPTION ? value : 0, FAILURE, 0);
 	return 0;
 }
 
+static __always_inline __u64 first_frame(struct thread *th, const struct ctask_probe_target *t)
+{
+	__u64 at = th->tstate + t->tstate_frame;
+	piece *p = copy(th, at, 8, CTASK_ROLE_OTHER);
+
+	if (!p)
+		return 0;
+	at = word(p, 0);
+	if (t->cframe_frame == CTASK_PROBE_NO_FIELD)
+		return at;
+	p = copy(th, at + t->cframe_frame, 8, CTASK_ROLE_OTHER);
+	return p ? word(p, 0) : 0;
+}
+
+static __always_inline __u64 gen_of(const struct ctask_probe_target *t, const piece *p, __u64 frame)
+{
+	if (t->frame_gen != CTASK_PROBE_NO_FIELD)
+		return word(p, t->frame_gen - t->frame_from);
+	return byte(p, t->frame_owner - t->frame_from) == OWNED_BY_GENERATOR ? frame - t->gen_frame : 0;
+}
+
 /* The thread's frames, innermost first. True as in add_locals(). */
-static __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
+__noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
 				 struct ctask_probe_event *event)
 {
-	__u64 frame, gen, tag;
+	__u64 frame, gen;
 	int holds = 0;
 
 	if (!th || !t || !event)
 		return 0;
-	tag = ~(__u64)t->ref_tag_mask;
-	add(th, th->tstate + t->tstate_frame, 8);
-	frame = user_u64(th->tstate + t->tstate_frame);
-	if (t->cframe_frame != CTASK_PROBE_NO_FIELD) {
-		add(th, frame + t->cframe_frame, 8);
-		frame = user_u64(frame + t->cframe_frame);
-	}
+	frame = first_frame(th, t);
 	for (int i = 0; i < CTASK_PROBE_FRAMES && frame; i++) {
 		piece *p = copy(th, frame + t->frame_from, t->frame_bytes, CTASK_ROLE_FRAME);
-		__u64 code;
 
 		if (!p)
 			break;
-		code = word(p, t->frame_code - t->frame_from) & tag;
-		gen = 0;
-		if (t->frame_gen != CTASK_PROBE_NO_FIELD)
-			gen = word(p, t->frame_gen - t->frame_from);
-		else if (byte(p, t->frame_owner - t->frame_from) == OWNED_BY_GENERATOR)
-			gen = frame - t->gen_frame;
 		if (i < ROW_FRAMES)
-			holds |= add_locals(th, code, frame + t->frame_locals);
+			holds |= add_locals(th,
+					    word(p, t->frame_code - t->frame_from) &
+						    ~(__u64)t->ref_tag_mask,
+					    frame + t->frame_locals);
+		if (i < ROW_FRAMES && t->first_locals)
+			copy(th, frame + t->frame_locals, 8 * 4, CTASK_ROLE_OTHER);
+		gen = gen_of(t, p, frame);
 		frame = word(p, t->frame_previous - t->frame_from);
-		if (gen) {
+		if (gen > 4096) {
 			p = copy(th, gen, t->gen_exc_value + 8, CTASK_ROLE_OTHER);
 			if (p)
 				later(th, word(p, t->gen_exc_value), EXCEPTION, CONTEXTS);
@@ -330,37 +353,12 @@ static __always_inline int is_gen(const struct ctask_probe_target *t, __u64 type
 	return type == t->gen_types[0] || type == t->gen_types[1] || type == t->gen_types[2];
 }
 
-/* One coroutine of an await chain. */
-static __noinline int add_link(struct thread *th, const struct ctask_probe_target *t, __u64 gen,
-				__u32 holds)
+/* The frame at @p frame of a link of a chain; the bytes at @p base of @p p are its first. */
+static __always_inline void add_link_frame(struct thread *th, const struct ctask_probe_target *t,
+					   const piece *p, __u64 frame, __u32 base, __u32 holds)
 {
-	__u64 frame, top, code;
-	__u32 base;
-	piece *p;
+	__u64 top;
 
-	if (!th || !t)
-		return 0;
-	p = copy(th, gen, t->gen_bytes, CTASK_ROLE_OTHER);
-	if (!p)
-		return 0;
-	if (!is_gen(t, word(p, 8))) {
-		/* A wrapper drives another; a future's iterator has the future. */
-		gen = word(p, 16);
-		if (gen > 4096 && is_gen(t, user_u64(gen + 8)))
-			later(th, gen, LINK, holds);
-		return 0;
-	}
-	frame = gen + t->gen_frame;
-	base = t->gen_frame;
-	later(th, word(p, t->gen_exc_value), EXCEPTION, CONTEXTS);
-	if (!t->gen_frame_inline) {
-		frame = word(p, t->gen_frame);
-		base = -t->frame_from;
-		p = copy(th, frame + t->frame_from, t->frame_bytes, CTASK_ROLE_OTHER);
-		if (!p)
-			return 0;
-	}
-	code = word(p, base + t->frame_code) & ~(__u64)t->ref_tag_mask;
 	if (t->stack_form == STACK_POINTER)
 		top = word(p, base + t->frame_stack);
 	else if (t->stack_form == STACK_DEPTH)
@@ -368,159 +366,178 @@ static __noinline int add_link(struct thread *th, const struct ctask_probe_targe
 		      8 * (__u64)half(p, base + t->frame_stack);
 	else
 		top = frame + t->frame_locals + 8 * (__u64)half(p, base + t->frame_stack);
-	if (add_locals(th, code, frame + t->frame_locals) || holds)
-		later(th, top, HELD, 0);
-	p = copy(th, top - 8 * HELD_SLOTS, 8 * HELD_SLOTS, CTASK_ROLE_OTHER);
-	if (p)
-		later(th, word(p, 8 * (HELD_SLOTS - t->awaited_slot)) & ~(__u64)t->ref_tag_mask, LINK,
-		      holds);
-	return 0;
+	add_locals(th, word(p, base + t->frame_code) & ~(__u64)t->ref_tag_mask,
+		   frame + t->frame_locals);
+	later(th, top - 8 * HELD_SLOTS, BYTES, 8 * HELD_SLOTS);
+	later_with(th, holds ? top - 8 * HELD_SLOTS : 0, WORDS, HELD_SLOTS, 8);
+	later(th, top - 8 * t->awaited_slot, AWAITED, holds);
 }
 
-static __noinline int add_dict(struct thread *th, const struct ctask_probe_target *t, __u64 dict)
+static __always_inline void add_attrs(struct thread *th, const struct ctask_probe_target *t,
+				      __u64 addr)
 {
-	__u64 keys, values, at, stride;
+	__u64 dict = user_u64(t->dict_form == DICT_OFFSET ? addr + 16 : addr - 24), values = 0;
+
+	if (t->dict_form == DICT_INLINE)
+		values = addr + 16 + t->values_values;
+	else if (t->dict_form == DICT_311)
+		values = user_u64(addr - 32);
+	else if (t->dict_form == DICT_312 && dict & 1)
+		values = dict + 1;
+	later_values(th, values);
+	later(th, t->dict_form == DICT_INLINE ? dict : 0, BYTES, 64);
+	later(th, values ? 0 : dict, DICT, 0);
+}
+
+/* The bytes of an item that are copied. */
+static __always_inline __u32 item_bytes(const struct ctask_probe_target *t, __u32 what, __u32 argument)
+{
+	if (what == BYTES)
+		return argument;
+	if (what == EXCEPTION || what == FAILURE)
+		return EXCEPTION_BYTES;
+	if (what == TASK)
+		return t->task_bytes;
+	if (what == LINK)
+		return t->gen_bytes;
+	if (what == LINK_FRAME)
+		return t->frame_bytes;
+	if (what == KEYS)
+		return KEYS_BYTES;
+	if (what == LOCAL || what == AWAITED)
+		return 8;
+	return 64;
+}
+
+/* One step: a piece is copied, and it is noted what it leads to. */
+__noinline int add_item(struct thread *th, const struct ctask_probe_target *t,
+			       __u32 index)
+{
+	__u32 what, argument, entry;
+	struct follow_item *item;
+	__u64 addr, value;
 	piece *p;
 
 	if (!th || !t)
 		return 0;
-	p = copy(th, dict, 64, CTASK_ROLE_OTHER);
-	if (!p)
-		return 0;
-	keys = word(p, t->dict_keys);
-	values = word(p, t->dict_values);
-	if (values) {
-		later(th, values, VALUES, 0);
-		return 0;
-	}
-	p = copy(th, keys, KEYS_BYTES, CTASK_ROLE_OTHER);
-	if (!p)
-		return 0;
-	at = t->keys_indices + (t->keys_is_log2 ? 1 << (byte(p, t->keys_log2_index_bytes) & 31)
-						: word(p, 8));
-	/* Entries are {hash, key, value}, or, where all keys are str, from 3.11 on {key, value}. */
-	stride = t->keys_kind != CTASK_PROBE_NO_FIELD && byte(p, t->keys_kind) ? 16 : 24;
-	at += stride - 8;
-	for (int i = 0; i < WORDS; i++, at += stride)
-		copy(th, word(p, (__u32)at), HEAD_BYTES, CTASK_ROLE_OTHER);
-	return 0;
-}
-
-static __noinline int add_item(struct thread *th, const struct ctask_probe_target *t,
-			       const struct follow_item *item)
-{
-	__u32 what, argument;
-	__u64 addr;
-	__u64 at;
-	piece *p;
-
-	if (!th || !t || !item)
-		return 0;
+	item = &th->queue[index & (QUEUE - 1)];
 	addr = item->addr;
 	what = item->what;
 	argument = item->argument;
+	if (what == WORDS || what == TASKS) {
+		value = user_u64(addr) & ~(__u64)t->ref_tag_mask;
+		item->addr = addr + item->more;
+		item->argument = argument - 1;
+		if (argument > 1)
+			th->done--;
+		if (what == TASKS)
+			later(th, value, TASK, CTASK_ROLE_RUNNING);
+		else
+			copy(th, value, HEAD_BYTES, CTASK_ROLE_OTHER);
+		return 0;
+	}
 	if (what == LOCALS)
 		return add_each_local(th, item->more, addr);
-	if (what == LOCAL)
-		return add_local(th, t, addr, argument);
-	if (what == LINK)
-		return add_link(th, t, addr, argument);
-	if (what == DICT)
-		return add_dict(th, t, addr);
 	if (what == ATTRS) {
-		if (t->dict_form == DICT_INLINE)
-			later(th, addr + 16 + t->values_values, VALUES, 0);
-		at = user_u64(addr + (t->dict_form == DICT_OFFSET ? 16
-				      : t->dict_form == DICT_311  ? -32
-								  : -24));
-		if (t->dict_form == DICT_311 && at)
-			later(th, at, VALUES, 0);
-		else if (t->dict_form == DICT_311)
-			later(th, user_u64(addr - 24), DICT, 0);
-		else if (t->dict_form == DICT_312 && at & 1)
-			later(th, at + 1, VALUES, 0);
-		else if (t->dict_form == DICT_INLINE)
-			later(th, at, BYTES, 64);
+		add_attrs(th, t, addr);
+		return 0;
+	}
+	if (what == LINK_FRAME)
+		addr += t->frame_from;
+	p = copy(th, addr, item_bytes(t, what, argument), what == TASK ? argument : CTASK_ROLE_OTHER);
+	if (!p || what == BYTES)
+		return 0;
+	value = word(p, 0) & ~(__u64)t->ref_tag_mask;
+	if (what == LOCAL)
+		return value < 4096 ? 0 : add_local(th, value, argument);
+	if (what == AWAITED) {
+		later(th, value, LINK, argument);
+		return 0;
+	}
+	if (what == LINK) {
+		if (!is_gen(t, word(p, 8))) {
+			/* A wrapper drives another; a future's iterator has the future. */
+			value = word(p, 16);
+			if (value > 4096 && is_gen(t, user_u64(value + 8)))
+				later(th, value, LINK, argument);
+			return 0;
+		}
+		later(th, word(p, t->gen_exc_value), EXCEPTION, CONTEXTS);
+		if (t->gen_frame_inline)
+			add_link_frame(th, t, p, addr + t->gen_frame, t->gen_frame, argument);
 		else
-			later(th, at, DICT, 0);
+			later(th, word(p, t->gen_frame), LINK_FRAME, argument);
 		return 0;
 	}
-	if (what == HELD) {
-		for (int i = 1; i <= HELD_SLOTS; i++)
-			copy(th, user_u64(addr - i * 8) & ~(__u64)t->ref_tag_mask, 32,
-			     CTASK_ROLE_OTHER);
+	if (what == LINK_FRAME) {
+		add_link_frame(th, t, p, addr - t->frame_from, -t->frame_from, argument);
 		return 0;
 	}
-	p = copy(th, addr,
-		 what == BYTES	      ? argument
-		 : what == EXCEPTION || what == FAILURE ? EXCEPTION_BYTES
-		 : what == TASK	      ? t->task_bytes
-		 : what == VALUES     ? VALUES_BYTES
-				      : HEAD_BYTES,
-		 what == TASK ? argument : CTASK_ROLE_OTHER);
-	if (!p)
+	if (what == EXCEPTION) {
+		later(th, argument ? word(p, t->exception_context) : 0, EXCEPTION, argument - 1);
 		return 0;
-	if (what == EXCEPTION && argument) {
-		later(th, word(p, t->exception_context), EXCEPTION, argument - 1);
-	} else if (what == FAILURE) {
+	}
+	if (what == FAILURE) {
 		later(th, word(p, t->exception_args), ARGUMENTS, 0);
-	} else if (what == ARGUMENTS) {
+		return 0;
+	}
+	if (what == ARGUMENTS) {
 		later(th, word(p, t->tuple_items), BYTES, TEXT_BYTES);
-	} else if (what == TASK) {
+		later_with(th, addr + t->tuple_items, WORDS, 3, 8);
+		return 0;
+	}
+	if (what == TASK) {
 		later(th, word(p, t->task_name), BYTES, NAME_BYTES);
 		later(th, word(p, t->task_coro), BYTES, t->gen_bytes);
-	} else if (what == VALUES) {
-		for (int i = 0; i < WORDS; i++)
-			copy(th, word(p, i * 8), HEAD_BYTES, CTASK_ROLE_OTHER);
+		return 0;
+	}
+	if (what == DICT) {
+		value = word(p, t->dict_values);
+		later_values(th, value);
+		later(th, value ? 0 : word(p, t->dict_keys), KEYS, 0);
+		return 0;
+	}
+	if (what == KEYS) {
+		/* Entries are {hash, key, value}, or, where all keys are str, from 3.11 on {key, value}. */
+		entry = t->keys_kind != CTASK_PROBE_NO_FIELD && byte(p, t->keys_kind) ? 16 : 24;
+		value = t->keys_is_log2 ? 1 << (byte(p, t->keys_log2_index_bytes) & 31) : word(p, 8);
+		later_with(th, addr + t->keys_indices + value + entry - 8, argument ? TASKS : WORDS,
+			   ENTRIES, entry);
 	}
 	return 0;
 }
 
 static __always_inline void work_off(struct thread *th, const struct ctask_probe_target *t)
 {
-	for (__u32 i = 0; i < QUEUE; i++) {
-		if (i >= th->queued)
-			break;
-		add_item(th, t, &th->queue[i]);
+	for (__u32 i = 0; i < STEPS; i++) {
+		__u32 at = th->done;
+
+		if (at >= th->queued || at >= QUEUE)
+			return;
+		th->done = at + 1;
+		add_item(th, t, at);
 	}
+	th->cut++;
 }
 
 /* The task that runs in this thread: its own word, or one of {loop: task}. */
-static __noinline int add_running(struct thread *th, const struct ctask_probe_target *t)
+static __always_inline void add_running(struct thread *th, const struct ctask_probe_target *t)
 {
-	__u64 keys, at;
-	piece *p;
+	__u64 at;
 
-	if (!th || !t)
-		return 0;
 	if (t->tstate_running_task != CTASK_PROBE_NO_FIELD) {
-		add(th, th->tstate + t->tstate_running_task - 8, 16);
-		later(th, user_u64(th->tstate + t->tstate_running_task), TASK, CTASK_ROLE_RUNNING);
+		at = th->tstate + t->tstate_running_task;
+		add(th, at - 8, 16);
+		later_with(th, at, TASKS, 1, 8);
 	}
 	if (t->tstate_running_loop != CTASK_PROBE_NO_FIELD)
 		add(th, th->tstate + t->tstate_running_loop, 8);
 	else
 		later(th, user_u64(th->tstate + t->tstate_dict), DICT, 0);
-	if (!t->current_tasks)
-		return 0;
-	p = copy(th, t->current_tasks, 64, CTASK_ROLE_OTHER);
-	if (!p)
-		return 0;
-	keys = word(p, t->dict_keys);
-	p = copy(th, keys, 64, CTASK_ROLE_OTHER);
-	if (!p)
-		return 0;
-	if (t->keys_is_log2)
-		at = 1ull << (byte(p, t->keys_log2_index_bytes) & 31);
-	else
-		at = word(p, 8);
-	at += keys + t->keys_indices;
-	p = copy(th, at, ENTRIES * 24, CTASK_ROLE_OTHER);
-	if (!p)
-		return 0;
-	for (int i = 0; i < ENTRIES; i++)
-		later(th, word(p, i * 24 + 16), TASK, CTASK_ROLE_RUNNING);
-	return 0;
+	if (t->current_tasks) {
+		add(th, t->current_tasks, 64);
+		later(th, user_u64(t->current_tasks + t->dict_keys), KEYS, 1);
+	}
 }
 
 static __always_inline struct ctask_probe_event *begin(struct pt_regs *ctx, struct thread *th,
@@ -530,7 +547,7 @@ static __always_inline struct ctask_probe_event *begin(struct pt_regs *ctx, stru
 
 	th->used = sizeof(*event);
 	th->cut = 0;
-	th->queued = 0;
+	th->queued = th->done = 0;
 	*event = (struct ctask_probe_event){
 		.kind = kind,
 		.time_ns = bpf_ktime_get_ns(),
@@ -583,6 +600,7 @@ int on_cancel(struct pt_regs *ctx)
 		      waiter = word(p, t->task_fut_waiter);
 
 		bpf_map_update_elem(&asked, &task, &coro, BPF_ANY);
+		bpf_map_update_elem(&asked, &coro, &task, BPF_ANY);
 		add(th, name, NAME_BYTES);
 		add(th, waiter, 128);
 		holds = add_frames(th, t, event);
@@ -612,7 +630,7 @@ int on_uncancel(struct pt_regs *ctx)
 	if (!th)
 		return 0;
 	event = begin(ctx, th, CTASK_PROBE_UNCANCEL);
-	add_frames(th, t, event);
+	copy(th, first_frame(th, t) + t->frame_from, t->frame_bytes, CTASK_ROLE_FRAME);
 	end(th, event);
 	return 0;
 }
@@ -641,23 +659,24 @@ int on_free(struct pt_regs *ctx)
 	return 0;
 }
 
-/* An exception is delivered to a coroutine. */
+/* An exception is delivered to a coroutine: of interest is one whose task was asked. */
 SEC("uprobe")
 int on_throw(struct pt_regs *ctx)
 {
-	struct ctask_probe_target *t = this_target();
+	struct ctask_probe_target *t;
 	struct ctask_probe_event *event;
+	__u64 coro = PT_REGS_PARM1(ctx);
 	struct thread *th;
 
+	if (!bpf_map_lookup_elem(&asked, &coro))
+		return 0;
+	t = this_target();
 	if (!t)
 		return 0;
 	th = this_thread(t);
 	if (!th)
 		return 0;
 	event = begin(ctx, th, CTASK_PROBE_THROW);
-	event->argument = user_u64(PT_REGS_PARM2(ctx));
-	later(th, event->argument, EXCEPTION, CONTEXTS);
-	work_off(th, t);
 	end(th, event);
 	return 0;
 }
@@ -677,9 +696,7 @@ int on_cancelling(struct pt_regs *ctx)
 	if (!th)
 		return 0;
 	event = begin(ctx, th, CTASK_PROBE_ENTERED);
-	frame = user_u64(th->tstate + t->tstate_frame);
-	if (t->cframe_frame != CTASK_PROBE_NO_FIELD)
-		frame = user_u64(frame + t->cframe_frame);
+	frame = first_frame(th, t);
 	copy(th, frame + t->frame_from, t->frame_bytes, CTASK_ROLE_FRAME);
 	end(th, event);
 	return 0;

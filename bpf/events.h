@@ -86,6 +86,7 @@ struct ctask_probe_target {
 	__u32 tstate_next, tstate_thread_id, tstate_frame, cframe_frame, tstate_running_task;
 	__u32 tstate_running_loop, tstate_dict;
 	__u32 task_bytes, task_state, task_name, task_coro, task_fut_waiter;
+	__u32 first_locals;	       /* the first locals do not lie in that part */
 	__u32 frame_from, frame_bytes; /* the part of a frame that matters, from its start */
 	__u32 frame_code, frame_previous, frame_owner, frame_gen, frame_locals;
 	__u32 frame_stack, frame_stack_base, stack_form, awaited_slot, ref_tag_mask;

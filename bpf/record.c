@@ -144,6 +144,15 @@ static void note_code(void *arg, struct ctask_code *code)
 		(void)bpf_map_update_elem(rec->codes_fd, &code->addr, &follow, BPF_ANY);
 }
 
+static void note_thread(void *arg, uint64_t ident, uint64_t tstate)
+{
+	struct ctask_recorder *rec = arg;
+
+	if (ident)
+		(void)bpf_map_update_elem(bpf_map__fd(rec->skel->maps.tstates), &ident, &tstate,
+					  BPF_NOEXIST);
+}
+
 static int load(struct ctask_recorder *rec, struct ctask_error *err)
 {
 	int ret;
@@ -235,6 +244,7 @@ int ctask_recorder_create(pid_t pid, struct ctask_recorder **ret_recorder, struc
 		ret = load(rec, err);
 	if (!ret) {
 		ctask_target_functions(&rec->walk, note_code, rec);
+		ctask_target_threads(&rec->walk, note_thread, rec);
 		ret = attach(rec, &target, err);
 	}
 	if (!ret) {

@@ -154,6 +154,7 @@ static void take_layout(const struct ctask_layout *l, struct ctask_probe_target 
 		t->frame_bytes = l->frame_lasti + 16 - from;
 		if (l->frame_stack + 8 - from > t->frame_bytes)
 			t->frame_bytes = l->frame_stack + 8 - from;
+		t->first_locals = 1;
 	} else {
 		t->frame_from = 0;
 		t->frame_bytes = l->frame_locals + 8 * FIRST_LOCALS;
@@ -272,6 +273,30 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 		ret = hook(heap, pid, addr, "Task.cancelling", &ret_hooks[CTASK_HOOK_CANCELLING],
 			   err);
 	return ret;
+}
+
+void ctask_target_threads(struct ctask_walk *walk,
+			  void (*see)(void *arg, uint64_t ident, uint64_t tstate), void *arg)
+{
+	enum { INTERPS_MAX = 1024, THREADS_MAX = 1 << 16 };
+	const struct ctask_layout *l = &walk->heap.layout;
+	uint64_t interp = 0, tstate, ident;
+	int count = 0;
+
+	(void)ctask_heap_u64(&walk->heap, walk->python->runtime + l->runtime_interpreters_head,
+			     &interp);
+	for (int i = 0; interp && i < INTERPS_MAX; i++) {
+		if (ctask_heap_u64(&walk->heap, interp + l->interp_threads_head, &tstate))
+			return;
+		for (; tstate && count < THREADS_MAX; count++) {
+			if (!ctask_heap_u64(&walk->heap, tstate + l->tstate_thread_id, &ident))
+				see(arg, ident, tstate);
+			if (ctask_heap_u64(&walk->heap, tstate + l->tstate_next, &tstate))
+				return;
+		}
+		if (ctask_heap_u64(&walk->heap, interp + l->interp_next, &interp))
+			return;
+	}
 }
 
 /* --- the functions of a module, and of its classes --- */

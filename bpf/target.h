@@ -38,6 +38,10 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 		      struct ctask_hook_place *ret_hooks, struct ctask_asyncio_facts *ret_facts,
 		      struct ctask_error *err);
 
+/** Call @p see for each of Python's threads: its pthread_self(), and what it is to Python. */
+void ctask_target_threads(struct ctask_walk *walk,
+			  void (*see)(void *arg, uint64_t ident, uint64_t tstate), void *arg);
+
 /** Call @p see for each function of the modules that the table of origins is about. */
 void ctask_target_functions(struct ctask_walk *walk, void (*see)(void *arg, struct ctask_code *code),
 			    void *arg);
