@@ -9,10 +9,12 @@ enum {
 	ASKED = 1 << 16,   /* tasks whose end matters */
 	RING_BYTES = 1 << 25,
 	TSTATES = 64,	   /* Python's newest threads, that are looked at to find this one */
+	FRAMES_COUNTED = 4096, /* beyond those that are copied */
 	ROW_FRAMES = 16,   /* frames in which functions that mean something are looked for */
+	HANDLER_FRAMES = 6, /* frames in which signal handlers are looked for */
 	HELD_SLOTS = 8,
 	ATTRS_MAX = 10,	   /* attributes of an object that are followed */
-	ENTRIES = 6,	   /* of the dict of running tasks */
+	ENTRIES = 16,	   /* of the dict of running tasks */
 	CONTEXTS = 3,	   /* exceptions raised while handling exceptions */
 	OWNED_BY_GENERATOR = 1, /* Include/internal/pycore_frame.h */
 	STACK_POINTER = 0, /* enum ctask_stack_form */
@@ -28,7 +30,8 @@ enum {
 	HEAD_BYTES = 48,
 	OBJECT_BEFORE = 32, /* the words before an object, where 3.11 and later keep its attributes */
 	OBJECT_BYTES = 192,
-	EXCEPTION_BYTES = 80,
+	EXCEPTION_BYTES = 112,
+	EXCEPTION_FIELDS = 4, /* of an OSError, behind what all exceptions have */
 	VALUES_BYTES = 136,
 	KEYS_BYTES = 504,
 };
@@ -314,12 +317,24 @@ static __always_inline __u64 gen_of(const struct ctask_probe_target *t, const pi
 	return byte(p, t->frame_owner - t->frame_from) == OWNED_BY_GENERATOR ? frame - t->gen_frame : 0;
 }
 
+/* A signal handler is known by the frame object that it is given; *args may have it. */
+static __always_inline void add_if_frame(struct thread *th, const struct ctask_probe_target *t,
+					 __u64 value)
+{
+	__u64 type = user_u64((value & ~(__u64)t->ref_tag_mask) + 8);
+
+	if (type == t->frame_type)
+		later(th, value & ~(__u64)t->ref_tag_mask, BYTES, 48);
+	else if (type == t->tuple_type)
+		later(th, value & ~(__u64)t->ref_tag_mask, ARGUMENTS, 0);
+}
+
 /* The thread's frames, innermost first. True as in add_locals(). */
 __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
 				 struct ctask_probe_event *event)
 {
 	__u64 frame, gen;
-	int holds = 0;
+	int holds = 0, inner = 1;
 
 	if (!th || !t || !event)
 		return 0;
@@ -337,6 +352,12 @@ __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
 		if (i < ROW_FRAMES && t->first_locals)
 			copy(th, frame + t->frame_locals, 8 * 4, CTASK_ROLE_OTHER);
 		gen = gen_of(t, p, frame);
+		if (i < HANDLER_FRAMES && !gen && inner && !t->first_locals) {
+			add_if_frame(th, t, word(p, t->frame_locals - t->frame_from + 8));
+			add_if_frame(th, t, word(p, t->frame_locals - t->frame_from + 16));
+			add_if_frame(th, t, word(p, t->frame_locals - t->frame_from));
+		}
+		inner &= !gen;
 		frame = word(p, t->frame_previous - t->frame_from);
 		if (gen > 4096) {
 			p = copy(th, gen, t->gen_exc_value + 8, CTASK_ROLE_OTHER);
@@ -344,7 +365,10 @@ __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
 				later(th, word(p, t->gen_exc_value), EXCEPTION, CONTEXTS);
 		}
 	}
-	event->frames_cut = frame != 0;
+	for (int i = 0; i < FRAMES_COUNTED && frame; i++) {
+		event->frames_cut++;
+		frame = user_u64(frame + t->frame_previous);
+	}
 	return holds;
 }
 
@@ -479,6 +503,7 @@ __noinline int add_item(struct thread *th, const struct ctask_probe_target *t,
 	}
 	if (what == FAILURE) {
 		later(th, word(p, t->exception_args), ARGUMENTS, 0);
+		later_with(th, addr + t->exception_context + 24, WORDS, EXCEPTION_FIELDS, 8);
 		return 0;
 	}
 	if (what == ARGUMENTS) {
@@ -534,6 +559,12 @@ static __always_inline void add_running(struct thread *th, const struct ctask_pr
 		add(th, th->tstate + t->tstate_running_loop, 8);
 	else
 		later(th, user_u64(th->tstate + t->tstate_dict), DICT, 0);
+	if (t->exc_info != CTASK_PROBE_NO_FIELD) {
+		at = user_u64(th->tstate + t->exc_info);
+		add(th, th->tstate + t->exc_info, 8);
+		add(th, at, 32);
+		later(th, user_u64(at + 8), FAILURE, 0);
+	}
 	if (t->current_tasks) {
 		add(th, t->current_tasks, 64);
 		later(th, user_u64(t->current_tasks + t->dict_keys), KEYS, 1);
@@ -630,6 +661,7 @@ int on_uncancel(struct pt_regs *ctx)
 	if (!th)
 		return 0;
 	event = begin(ctx, th, CTASK_PROBE_UNCANCEL);
+	copy(th, task, t->task_bytes, CTASK_ROLE_OTHER);
 	copy(th, first_frame(th, t) + t->frame_from, t->frame_bytes, CTASK_ROLE_FRAME);
 	end(th, event);
 	return 0;

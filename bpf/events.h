@@ -28,7 +28,7 @@ enum ctask_probe_role {
 enum {
 	CTASK_PROBE_ROOM = 24 * 1024, /* bytes of one event */
 	CTASK_PIECE_MAX = 512,
-	CTASK_PROBE_FRAMES = 64,
+	CTASK_PROBE_FRAMES = 80,
 	CTASK_PROBE_LINKS = 48,
 	CTASK_PROBE_LOCALS = 6,
 	CTASK_PROBE_GEN_TYPES = 3,
@@ -80,10 +80,12 @@ struct ctask_probe_code {
 struct ctask_probe_target {
 	__u64 interpreters_head; /* address of the pointer to the first */
 	__u64 current_tasks;	 /* the dict {loop: task}; 0 = the thread has the task */
+	__u64 frame_type, tuple_type;
 	__u64 gen_types[CTASK_PROBE_GEN_TYPES];
 	__u32 has_arguments; /* cancel() is called with (self, array, count, names) */
 	__u32 interp_next, interp_threads_head;
 	__u32 tstate_next, tstate_thread_id, tstate_frame, cframe_frame, tstate_running_task;
+	__u32 exc_info; /* of a thread, to 3.10 */
 	__u32 tstate_running_loop, tstate_dict;
 	__u32 task_bytes, task_state, task_name, task_coro, task_fut_waiter;
 	__u32 first_locals;	       /* the first locals do not lie in that part */

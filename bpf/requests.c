@@ -246,7 +246,8 @@ static void watch_alive(struct ctask_requests *r, struct asked *entry, double no
 
 	if (record && record->outcome == CTASK_OUTCOME_SWALLOWED)
 		return;
-	if (entry->unseen && record && now - link_of(r, entry->unseen)->asked_at < UNSEEN_LOST_S)
+	if (entry->unseen && (ctask_coro_is_probed(r->resolver, entry->coro) ||
+			      now - link_of(r, entry->unseen)->asked_at < UNSEEN_LOST_S))
 		return;
 	for (; record && count < BLOCKS_AT_ONCE; record = older_open(r, record))
 		if (link_of(r, record->id)->of_block) {

@@ -48,6 +48,8 @@ enum ctask_ending {
 };
 
 enum ctask_ending ctask_task_ending(struct ctask_resolver *resolver, uint64_t task);
+/** True when what is thrown into @p coro is seen by a probe. */
+bool ctask_coro_is_probed(struct ctask_resolver *resolver, uint64_t coro);
 uint64_t ctask_task_coro_now(struct ctask_resolver *resolver, uint64_t task);
 /**
  * True when the task is still busy with a CancelledError. ret_inside[i]: it stands in the block of blocks[i].

@@ -13,7 +13,7 @@
 #include "model/origins.h"
 
 enum {
-	FRAMES = CTASK_PROBE_FRAMES,
+	FRAMES = 64, /* as CTASK_STACK_FRAMES in agent/stack.h */
 	ROLES_MAX = 12, /* as in agent/cancel.c */
 	RUNNER_FRAMES = 6,
 	CALLS_MAX = 64, /* cancel() calls that lie in each other */
@@ -66,6 +66,8 @@ struct stack {
 struct call {
 	uint64_t id, target, waiter; /* id 0: none was recorded */
 	uint64_t sp, caller, frame;
+	uint64_t wait_for; /* the coroutine of the wait_for() that the target stands in, or 0 */
+	double delay_s;
 	uint32_t place;
 };
 
@@ -466,7 +468,7 @@ static void see(struct ctask_resolver *r, struct stack *stack, struct ctask_code
 
 static void read_thread_stack(struct asking *a)
 {
-	enum { COUNTED_MAX = 1000 };
+	enum { COUNTED_MAX = CTASK_PROBE_FRAMES };
 	struct ctask_resolver *r = a->r;
 	const struct ctask_layout *l = &r->heap->layout;
 	uint64_t at = u64_at(r, a->event->tstate + l->tstate_frame);
@@ -493,6 +495,7 @@ static void read_thread_stack(struct asking *a)
 		}
 		at = view.previous ? view.previous : u64_at(r, at + l->frame_previous);
 	}
+	a->stack.cut += a->event->frames_cut;
 }
 
 static void read_chain(struct ctask_resolver *r, struct stack *stack, uint64_t coro)
@@ -625,12 +628,15 @@ static uint64_t running_task(struct asking *a)
 /* Whether the object at @p object is the frame object of @p frame. */
 static bool is_frame_object(struct ctask_resolver *r, uint64_t object, uint64_t frame)
 {
-	const struct ctask_type *type = object ? ctask_type_of(r->heap, object) : NULL;
+	const struct ctask_type *type;
 
-	if (!frame || !type || strcmp(type->name, "frame") != 0)
+	if (!frame || !object)
 		return false;
 	if (r->heap->layout.lasti_scale)
 		return object == frame;
+	type = ctask_type_of(r->heap, object);
+	if (!type || strcmp(type->name, "frame") != 0)
+		return false;
 	return u64_at(r, object + FRAME_OBJECT_FRAME) == frame;
 }
 
@@ -707,7 +713,7 @@ static ctask_text name_of_callable(struct asking *a, uint64_t callable)
 	name[len] = '\0';
 	self = u64_at(r, callable + l->cfunction_self);
 	type = self ? ctask_type_of(r->heap, self) : NULL;
-	if (!len || !type)
+	if (!len || !type || self != a->target)
 		return NULL;
 	return ctask_texts_format(r->walk->snap->texts, "%s.%s", ctask_type_short_name(type), name);
 }
@@ -897,19 +903,9 @@ static void classify_passed_on(struct asking *a, const struct call *outer)
 	a->record.origin = CTASK_ORIGIN_OWNER_CANCELLED;
 	a->record.cause = outer->id;
 	if (a->record.through == CTASK_THROUGH_NONE) {
-		struct stack *chain = malloc(sizeof(*chain));
-
-		a->record.through = CTASK_THROUGH_AWAIT;
-		a->record.scope = outer->target;
-		if (chain) {
-			read_chain(a->r, chain, task_coro(a->r, outer->target));
-			if (chain->count && chain->seen[0].facts->is_wait_for) {
-				a->record.through = CTASK_THROUGH_WAIT_FOR;
-				a->record.scope = chain->seen[0].gen;
-				a->record.delay_s = wait_for_delay(a->r, &chain->seen[0]);
-			}
-		}
-		free(chain);
+		a->record.through = outer->wait_for ? CTASK_THROUGH_WAIT_FOR : CTASK_THROUGH_AWAIT;
+		a->record.scope = outer->wait_for ? outer->wait_for : outer->target;
+		a->record.delay_s = outer->delay_s;
 	}
 	cause = ctask_bpf_record(a->r->history, outer->id);
 	if (cause) {
@@ -937,6 +933,10 @@ static uint64_t failure_through(struct asking *a, uint32_t i, bool *ret_runs_tar
 	uint64_t ours = 0;
 
 	*ret_runs_target = false;
+	if (a->r->heap->layout.minor < 11) /* to 3.10: what the thread is handling; see target.c */
+		ours = some(a->r, u64_at(a->r, u64_at(a->r, a->event->tstate +
+							       a->r->heap->layout.tstate_dict - 8) +
+							8));
 	for (uint32_t end = i + RUNNER_FRAMES; i < end && i < a->stack.count; i++) {
 		const struct facts *facts = a->stack.seen[i].facts;
 		uint64_t value = value_in(a, i, &facts->paths->exception), coro;
@@ -1159,8 +1159,11 @@ static bool encloses(struct asking *a, const struct call *call, bool is_last)
 		return false;
 	if (!call->waiter)
 		return false;
+	for (uint32_t n = 0; n < i; n++)
+		if (handles_signal(a, n)) /* that came in between */
+			return false;
 	return i == 0 ? call->waiter == a->target || !is_a(a->r, call->waiter, "Future")
-		      : local_at(a->r, &a->stack.seen[i - 1], 0) == call->waiter || is_last;
+		      : local_at(a->r, &a->stack.seen[i - 1], 0) == call->waiter;
 }
 
 static const struct call *enter(struct asking *a, struct thread_calls *calls)
@@ -1224,8 +1227,14 @@ static void take_cancel(struct ctask_resolver *r, const struct ctask_probe_event
 	put(a);
 	ctask_requests_add(r->requests, a->target, a->target_coro, a->record.id, monotonic_of(event),
 			   a->of_block);
-	if (calls->count < CALLS_MAX)
+	if (calls->count < CALLS_MAX) {
+		const struct seen *at = a->chain.count && a->chain.seen[0].facts->is_wait_for
+						? &a->chain.seen[0]
+						: NULL;
+
 		calls->calls[calls->count++] = (struct call){
+			.wait_for = at ? at->gen : 0,
+			.delay_s = at ? wait_for_delay(r, at) : NAN,
 			.id = a->record.id,
 			.target = a->target,
 			.waiter = some(r, u64_at(r, a->target + l->task_fut_waiter)),
@@ -1234,7 +1243,13 @@ static void take_cancel(struct ctask_resolver *r, const struct ctask_probe_event
 			.frame = a->stack.count ? a->stack.seen[0].frame : 0,
 			.place = a->stack.count ? a->stack.seen[0].place : 0,
 		};
+	}
 	free(a);
+}
+
+static void take_gone(struct ctask_resolver *r, const struct ctask_probe_event *event)
+{
+	ctask_requests_gone(r->requests, event->self, monotonic_of(event));
 }
 
 static void take_uncancel(struct ctask_resolver *r, const struct ctask_probe_event *event)
@@ -1255,13 +1270,11 @@ static void take_uncancel(struct ctask_resolver *r, const struct ctask_probe_eve
 			construct = local_at(r, &a->stack.seen[0], 0);
 		any = !facts->is_group_exit;
 	}
-	ctask_requests_absorb(r->requests, event->self, construct, any, monotonic_of(event));
+	if (ctask_task_ending(r, event->self) != CTASK_GOES_ON)
+		take_gone(r, event); /* done: a block that ends later takes nothing back */
+	else
+		ctask_requests_absorb(r->requests, event->self, construct, any, monotonic_of(event));
 	free(a);
-}
-
-static void take_gone(struct ctask_resolver *r, const struct ctask_probe_event *event)
-{
-	ctask_requests_gone(r->requests, event->self, monotonic_of(event));
 }
 
 static void take_entered(struct ctask_resolver *r, const struct ctask_probe_event *event)
@@ -1337,6 +1350,13 @@ enum ctask_ending ctask_task_ending(struct ctask_resolver *r, uint64_t task)
 	return u64_at(r, task + l->task_exception) ? CTASK_ENDED_RAISED : CTASK_ENDED_RETURNED;
 }
 
+bool ctask_coro_is_probed(struct ctask_resolver *r, uint64_t coro)
+{
+	enum ctask_kind kind = ctask_kind_of(r->heap, coro);
+
+	return kind == CTASK_KIND_COROUTINE || kind == CTASK_KIND_GENERATOR;
+}
+
 uint64_t ctask_task_coro_now(struct ctask_resolver *r, uint64_t task)
 {
 	return task_coro(r, task);
@@ -1390,11 +1410,7 @@ bool ctask_task_is_busy(struct ctask_resolver *r, uint64_t task, uint64_t *block
 	if (must & l->task_must_cancel_mask)
 		goto out;
 	waiter = some(r, u64_at(r, task + l->task_fut_waiter));
-	if (!waiter) { /* its next step has not come yet */
-		*ret_running = true;
-		goto out;
-	}
-	if (!ctask_pages_read(r->heap->pages, waiter + l->task_state, &state, sizeof(state)) && state &&
+	if (waiter && !ctask_pages_read(r->heap->pages, waiter + l->task_state, &state, sizeof(state)) && state &&
 	    ctask_kind_of(r->heap, waiter) >= CTASK_KIND_FUTURE &&
 	    ctask_kind_of(r->heap, waiter) <= CTASK_KIND_TASK) {
 		*ret_running = true;
@@ -1468,30 +1484,124 @@ void ctask_resolver_destroy(struct ctask_resolver *r)
 	free(r);
 }
 
+/* repr() of a plain value. */
+static ctask_text plain_text(struct ctask_resolver *r, uint64_t item)
+{
+	struct ctask_texts *texts = r->walk->snap->texts;
+	const struct ctask_type *type = ctask_type_of(r->heap, item);
+	ctask_text text;
+	int64_t number;
+
+	if (!type)
+		return NULL;
+	if (type->kind == CTASK_KIND_NONE)
+		return ctask_texts_format(texts, "None");
+	if (!strcmp(type->name, "bool") && !ctask_int_value(r->heap, item, &number))
+		return ctask_texts_format(texts, number ? "True" : "False");
+	if (type->kind == CTASK_KIND_INT && !ctask_int_value(r->heap, item, &number))
+		return ctask_texts_format(texts, "%lld", (long long)number);
+	text = type->kind == CTASK_KIND_STR ? text_of(r, item) : NULL;
+	if (!text || strpbrk(text, "'\\\n\t\r"))
+		return NULL;
+	return ctask_texts_format(texts, "'%s'", text);
+}
+
+static ctask_text tuple_text(struct ctask_resolver *r, const struct ctask_items *items)
+{
+	ctask_text all = "";
+	uint64_t item;
+
+	for (uint64_t i = 0; i < items->count; i++) {
+		ctask_text one = i < 8 && !ctask_items_get(r->heap, items, i, &item)
+					 ? plain_text(r, item)
+					 : NULL;
+
+		if (!one)
+			return NULL;
+		all = ctask_texts_format(r->walk->snap->texts, "%s%s%s", all, i ? ", " : "(", one);
+		if (!all)
+			return NULL;
+	}
+	return ctask_texts_format(r->walk->snap->texts, "%s)", all);
+}
+
+/* PyOSErrorObject: myerrno, strerror, filename, filename2 behind what all exceptions have. */
+static ctask_text os_error_text(struct ctask_resolver *r, uint64_t exception)
+{
+	uint64_t at = exception + (r->heap->layout.minor < 11 ? 64 : 72);
+	uint64_t number = some(r, u64_at(r, at)), text = some(r, u64_at(r, at + 8)),
+		 file = some(r, u64_at(r, at + 16)), second = some(r, u64_at(r, at + 24));
+	ctask_text words = text_of(r, text), name = file ? plain_text(r, file) : NULL;
+	int64_t value;
+
+	if (!words || second || (file && !name) || !number ||
+	    ctask_int_value(r->heap, number, &value))
+		return NULL;
+	return ctask_texts_format(r->walk->snap->texts, "[Errno %lld] %s%s%s", (long long)value,
+				  words, name ? ": " : "", name ? name : "");
+}
+
+static ctask_text group_text(struct ctask_resolver *r, const struct ctask_items *items)
+{
+	struct ctask_items inner;
+	uint64_t words, list;
+	ctask_text text;
+
+	if (ctask_items_get(r->heap, items, 0, &words) ||
+	    ctask_items_get(r->heap, items, 1, &list) || ctask_items_of(r->heap, list, &inner))
+		return NULL;
+	text = text_of(r, words);
+	return text ? ctask_texts_format(r->walk->snap->texts, "%s (%llu sub-exception%s)", text,
+					 (unsigned long long)inner.count, inner.count == 1 ? "" : "s")
+		    : NULL;
+}
+
+/* Whether its type has a __str__ of its own, which may say anything. */
+static bool has_known_str(struct ctask_resolver *r, uint64_t exception)
+{
+	enum { TYPE_STR = 136 }; /* PyTypeObject.tp_str */
+	static const char *const known[] = { "BaseException", "OSError", "KeyError",
+					     "BaseExceptionGroup" };
+	const struct ctask_type *type = ctask_type_of(r->heap, exception);
+	uint64_t str = type ? u64_at(r, type->addr + TYPE_STR) : 0;
+
+	for (uint64_t at = type ? type->addr : 0; at; at = u64_at(r, at + r->heap->layout.type_base)) {
+		char name[32] = "";
+
+		(void)ctask_pages_read(r->heap->pages,
+				       u64_at(r, at + r->heap->layout.type_name), name,
+				       sizeof(name) - 1);
+		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+			if (!strcmp(name, known[i]) && u64_at(r, at + TYPE_STR) == str)
+				return true;
+	}
+	return false;
+}
+
 /* str() of an exception, where that is its arguments. NULL where it may be anything. */
 ctask_text ctask_exception_text(struct ctask_resolver *r, uint64_t exception)
 {
 	enum { EXCEPTION_ARGS = 24 };
 	struct ctask_items items;
 	uint64_t args = u64_at(r, exception + EXCEPTION_ARGS), item;
-	int64_t number;
+
+	if (!has_known_str(r, exception))
+		return NULL;
 
 	if (!args || ctask_kind_of(r->heap, args) != CTASK_KIND_TUPLE ||
 	    ctask_items_of(r->heap, args, &items))
 		return NULL;
+	if (is_a(r, exception, "OSError") && items.count >= 2)
+		return os_error_text(r, exception);
 	if (!items.count)
 		return ctask_texts_add_bytes(r->walk->snap->texts, "", 0);
-	if (items.count > 1 || ctask_items_get(r->heap, &items, 0, &item))
+	if (is_a(r, exception, "BaseExceptionGroup") && items.count == 2)
+		return group_text(r, &items);
+	if (items.count > 1)
+		return tuple_text(r, &items);
+	if (ctask_items_get(r->heap, &items, 0, &item))
 		return NULL;
-	if (ctask_kind_of(r->heap, item) == CTASK_KIND_STR) {
-		ctask_text text = text_of(r, item);
-
-		if (text && is_a(r, exception, "KeyError"))
-			return ctask_texts_format(r->walk->snap->texts, "'%s'", text);
-		return text;
-	}
-	if (ctask_kind_of(r->heap, item) == CTASK_KIND_INT &&
-	    !ctask_int_value(r->heap, item, &number))
-		return ctask_texts_format(r->walk->snap->texts, "%lld", (long long)number);
-	return NULL;
+	if (ctask_kind_of(r->heap, item) == CTASK_KIND_STR && !is_a(r, exception, "KeyError"))
+		return text_of(r, item);
+	return plain_text(r, item);
 }

@@ -168,6 +168,8 @@ static void take_layout(const struct ctask_layout *l, struct ctask_probe_target 
 	t->tstate_running_task = l->tstate_asyncio_running_task;
 	t->tstate_running_loop = l->tstate_asyncio_running_loop;
 	t->tstate_dict = l->tstate_dict;
+	/* PyThreadState.exc_info stands before dict (Include/cpython/pystate.h, 3.8 to 3.10). */
+	t->exc_info = l->minor < 11 ? l->tstate_dict - 8 : CTASK_PROBE_NO_FIELD;
 	t->task_bytes = l->task_size;
 	t->task_state = l->task_state;
 	t->task_name = l->task_name;
@@ -252,6 +254,8 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 	ret_facts->current_tasks = ret_target->current_tasks;
 	coroutine = exported(walk, pid, "PyCoro_Type");
 	ret_target->gen_types[0] = coroutine;
+	ret_target->frame_type = exported(walk, pid, "PyFrame_Type");
+	ret_target->tuple_type = exported(walk, pid, "PyTuple_Type");
 	ret_target->gen_types[1] = exported(walk, pid, "PyGen_Type");
 	ret_target->gen_types[2] = exported(walk, pid, "PyAsyncGen_Type");
 

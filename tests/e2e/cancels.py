@@ -32,7 +32,7 @@ from victim import Failed, Victim
 
 MODES = "run agent uvloop debug many overflow recorder comparator control "\
     "bpf bpf-uvloop bpf-debug bpf-many".split()
-BPF_QUIET_S = 0.2  # a follower that says nothing for so long has said all
+BPF_QUIET_S = 0.13  # a follower that says nothing for so long has said all
 OPEN = re.compile('"either"|"any"')  # in a truth: more than one answer is right
 ALONE = {"many": range(5000, 10001), "bpf-many": range(5000, 10001), "overflow": range(100, 5000)}  # how many of 10,000 are kept
 HERE = os.path.dirname(os.path.abspath(__file__))
