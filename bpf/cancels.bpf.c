@@ -11,6 +11,7 @@ enum {
 	TSTATES = 64,	   /* Python's newest threads, that are looked at to find this one */
 	FRAMES_COUNTED = 4096, /* beyond those that are copied */
 	ROW_FRAMES = 16,   /* frames in which functions that mean something are looked for */
+	PAGE = 4096,
 	HANDLER_FRAMES = 6, /* frames in which signal handlers are looked for */
 	HELD_SLOTS = 8,
 	ATTRS_MAX = 10,	   /* attributes of an object that are followed */
@@ -129,8 +130,20 @@ static __always_inline piece *copy(struct thread *th, __u64 addr, __u32 len, __u
 	asm volatile("" : "+r"(len));
 	len &= CTASK_PIECE_MAX - 1;
 	p = (piece *)(th->bytes + at);
-	if (addr < 4096 || bpf_probe_read_user(p->bytes, len, (void *)addr))
+	if (addr < 4096)
 		return NULL;
+	if (bpf_probe_read_user(p->bytes, len, (void *)addr)) {
+		/* The next page may not be there, or never have been touched; it is all zeros now. */
+		__u32 rest = PAGE - (addr & (PAGE - 1));
+
+		if (rest >= len)
+			return NULL;
+		len = rest;
+		asm volatile("" : "+r"(len));
+		len &= CTASK_PIECE_MAX - 1;
+		if (bpf_probe_read_user(p->bytes, len, (void *)addr))
+			return NULL;
+	}
 	p->addr = addr;
 	p->len = len;
 	p->role = role;
@@ -550,6 +563,7 @@ static __always_inline void add_running(struct thread *th, const struct ctask_pr
 {
 	__u64 at;
 
+	add(th, th->tstate + t->tstate_thread_id, 8);
 	if (t->tstate_running_task != CTASK_PROBE_NO_FIELD) {
 		at = th->tstate + t->tstate_running_task;
 		add(th, at - 8, 16);
@@ -557,7 +571,7 @@ static __always_inline void add_running(struct thread *th, const struct ctask_pr
 	}
 	if (t->tstate_running_loop != CTASK_PROBE_NO_FIELD)
 		add(th, th->tstate + t->tstate_running_loop, 8);
-	else
+	else if (copy(th, th->tstate + t->tstate_dict, 8, CTASK_ROLE_OTHER))
 		later(th, user_u64(th->tstate + t->tstate_dict), DICT, 0);
 	if (t->exc_info != CTASK_PROBE_NO_FIELD) {
 		at = user_u64(th->tstate + t->exc_info);
