@@ -20,6 +20,7 @@ struct asked {
 	uint64_t task, coro;
 	uint64_t newest;
 	uint64_t unseen, batch;
+	uint64_t waiter; /* what it waited for when the oldest unseen came */
 	int calm;
 	UT_hash_handle by_task, by_coro;
 };
@@ -153,8 +154,8 @@ static void finish(struct ctask_requests *r, struct asked *entry, enum ctask_out
 	forget(r, entry);
 }
 
-void ctask_requests_add(struct ctask_requests *r, uint64_t task, uint64_t coro, uint64_t id,
-			double now, bool of_block)
+void ctask_requests_add(struct ctask_requests *r, uint64_t task, uint64_t coro,
+			uint64_t waiter, uint64_t id, double now, bool of_block)
 {
 	struct asked *entry = find(r, task);
 
@@ -175,8 +176,10 @@ void ctask_requests_add(struct ctask_requests *r, uint64_t task, uint64_t coro, 
 		(struct link){ .older = entry->newest, .asked_at = now, .of_block = of_block };
 	entry->newest = id;
 	entry->calm = 0;
-	if (!entry->unseen)
+	if (!entry->unseen) {
 		entry->unseen = id;
+		entry->waiter = waiter;
+	}
 }
 
 static void see(struct asked *entry)
@@ -241,11 +244,14 @@ static void watch_alive(struct ctask_requests *r, struct asked *entry, double no
 	uint64_t blocks[BLOCKS_AT_ONCE], ids[BLOCKS_AT_ONCE];
 	bool inside[BLOCKS_AT_ONCE] = { false }, running, busy;
 	struct ctask_record *record = open_from(r, entry->newest);
+	uint64_t waiter = ctask_task_waiter(r->resolver, entry->task);
 	uint32_t count = 0;
 	int n = 0;
 
 	if (record && record->outcome == CTASK_OUTCOME_SWALLOWED)
 		return;
+	if (entry->unseen && entry->waiter && waiter && waiter != entry->waiter)
+		see(entry); /* it goes on with what it waited for, which kept the request to itself */
 	if (entry->unseen && (ctask_coro_is_probed(r->resolver, entry->coro) ||
 			      now - link_of(r, entry->unseen)->asked_at < UNSEEN_LOST_S))
 		return;

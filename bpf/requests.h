@@ -19,8 +19,8 @@ struct ctask_requests *ctask_requests_create(struct ctask_resolver *resolver,
 					     struct ctask_bpf_history *history);
 void ctask_requests_destroy(struct ctask_requests *requests);
 
-void ctask_requests_add(struct ctask_requests *requests, uint64_t task, uint64_t coro, uint64_t id,
-			double now, bool of_block);
+void ctask_requests_add(struct ctask_requests *requests, uint64_t task, uint64_t coro,
+			uint64_t waiter, uint64_t id, double now, bool of_block);
 /** @p coro is about to be given an exception. */
 void ctask_requests_delivered(struct ctask_requests *requests, uint64_t coro, uint64_t exception,
 			      double now);
@@ -50,6 +50,8 @@ enum ctask_ending {
 enum ctask_ending ctask_task_ending(struct ctask_resolver *resolver, uint64_t task);
 /** True when what is thrown into @p coro is seen by a probe. */
 bool ctask_coro_is_probed(struct ctask_resolver *resolver, uint64_t coro);
+/** What it waits for, or 0. */
+uint64_t ctask_task_waiter(struct ctask_resolver *resolver, uint64_t task);
 uint64_t ctask_task_coro_now(struct ctask_resolver *resolver, uint64_t task);
 /**
  * True when the task is still busy with a CancelledError. ret_inside[i]: it stands in the block of blocks[i].

@@ -16,7 +16,7 @@ enum {
 	FRAMES = 64, /* as CTASK_STACK_FRAMES in agent/stack.h */
 	ROLES_MAX = 12, /* as in agent/cancel.c */
 	RUNNER_FRAMES = 6,
-	CALLS_MAX = 64, /* cancel() calls that lie in each other */
+	CALLS_MAX = 1024, /* cancel() calls that lie in each other */
 	CONTEXTS_MAX = 16,
 	OWNED_BY_GENERATOR = 1,
 	FRAME_OBJECT_FRAME = 24,
@@ -47,6 +47,7 @@ struct facts {
 	const struct row_paths *paths;
 	struct ctask_code *code;
 	uint16_t arguments, keyword_arguments;
+	uint64_t print[3]; /* of the code object: there may be another at its place some day */
 	bool takes_rest, is_wait_for, is_group_exit, is_cancel, is_exit, runs_loops;
 };
 
@@ -97,6 +98,7 @@ struct ctask_resolver {
 	struct ctask_chain chain;
 	struct ctask_code **new_codes;
 	uint32_t new_code_count;
+	bool stale; /* a code object is another one by now */
 	bool quiet; /* nothing is to be told of new codes yet */
 };
 
@@ -285,6 +287,15 @@ static uint32_t number_in(struct ctask_resolver *r, uint64_t addr)
 	return value;
 }
 
+static void take_print(struct ctask_resolver *r, uint64_t code, uint64_t *ret)
+{
+	const struct ctask_layout *l = &r->heap->layout;
+
+	ret[0] = u64_at(r, code + l->code_name);
+	ret[1] = u64_at(r, code + l->code_filename);
+	ret[2] = u64_at(r, code + l->code_linetable);
+}
+
 static void learn(struct ctask_resolver *r, struct ctask_code *code, struct facts *facts)
 {
 	static const struct row_paths none = { 0 };
@@ -316,6 +327,7 @@ static void learn(struct ctask_resolver *r, struct ctask_code *code, struct fact
 	};
 	if (facts->row)
 		facts->paths = &r->paths[facts->row - ctask_origin_rows];
+	take_print(r, code->addr, facts->print);
 }
 
 static struct facts *facts_of(struct ctask_resolver *r, struct ctask_code *code)
@@ -462,6 +474,12 @@ static void see(struct ctask_resolver *r, struct stack *stack, struct ctask_code
 	seen = &stack->seen[stack->count];
 	*seen = *frame;
 	seen->facts = facts_of(r, code);
+	if (seen->facts) {
+		uint64_t print[3];
+
+		take_print(r, code->addr, print);
+		r->stale |= memcmp(print, seen->facts->print, sizeof(print)) && print[0];
+	}
 	seen->place = place_of(r, place_frame);
 	stack->count += seen->facts != NULL;
 }
@@ -1159,11 +1177,24 @@ static bool encloses(struct asking *a, const struct call *call, bool is_last)
 		return false;
 	if (!call->waiter)
 		return false;
-	for (uint32_t n = 0; n < i; n++)
-		if (handles_signal(a, n)) /* that came in between */
-			return false;
 	return i == 0 ? call->waiter == a->target || !is_a(a->r, call->waiter, "Future")
 		      : local_at(a->r, &a->stack.seen[i - 1], 0) == call->waiter;
+}
+
+/* Whether a signal handler runs inside of @p call, and made this one. */
+static bool came_by_signal(struct asking *a, const struct call *call)
+{
+	uint32_t handler = 0, i = 0;
+
+	if (a->event->sp >= call->sp)
+		return false;
+	while (i < a->stack.count && a->stack.seen[i].frame != call->frame)
+		i++;
+	if (i == a->stack.count || a->stack.seen[i].place != call->place)
+		return false;
+	while (handler < i && !handles_signal(a, handler))
+		handler++;
+	return handler < i && i > handler + 1;
 }
 
 static const struct call *enter(struct asking *a, struct thread_calls *calls)
@@ -1171,6 +1202,8 @@ static const struct call *enter(struct asking *a, struct thread_calls *calls)
 	bool is_last = true;
 
 	while (calls->count) {
+		if (came_by_signal(a, &calls->calls[calls->count - 1]))
+			return NULL; /* that one goes on afterwards */
 		if (encloses(a, &calls->calls[calls->count - 1], is_last))
 			break;
 		calls->count--;
@@ -1185,6 +1218,20 @@ static const struct call *enter(struct asking *a, struct thread_calls *calls)
 static double monotonic_of(const struct ctask_probe_event *event)
 {
 	return (double)event->time_ns / 1e9;
+}
+
+static void forget_code(struct ctask_resolver *r)
+{
+	ctask_text library = r->codes->library_folder;
+
+	for (uint32_t i = 0; i < r->facts_room; i++) {
+		free(r->facts[i]);
+		r->facts[i] = NULL;
+	}
+	r->new_code_count = 0;
+	ctask_codes_forget(r->codes);
+	r->codes->library_folder = library;
+	r->stale = false;
 }
 
 static void take_cancel(struct ctask_resolver *r, const struct ctask_probe_event *event)
@@ -1214,6 +1261,11 @@ static void take_cancel(struct ctask_resolver *r, const struct ctask_probe_event
 	a->target_name = task_name(r, a->target);
 	read_thread_stack(a);
 	read_chain(r, &a->chain, a->target_coro);
+	if (r->stale) {
+		forget_code(r);
+		read_thread_stack(a);
+		read_chain(r, &a->chain, a->target_coro);
+	}
 	if (event->argument && ctask_kind_of(r->heap, event->argument) == CTASK_KIND_STR)
 		a->message = text_of(r, event->argument);
 	outer = enter(a, calls);
@@ -1225,8 +1277,9 @@ static void take_cancel(struct ctask_resolver *r, const struct ctask_probe_event
 		take_cause(a);
 	}
 	put(a);
-	ctask_requests_add(r->requests, a->target, a->target_coro, a->record.id, monotonic_of(event),
-			   a->of_block);
+	ctask_requests_add(r->requests, a->target, a->target_coro,
+			   some(r, u64_at(r, a->target + l->task_fut_waiter)), a->record.id,
+			   monotonic_of(event), a->of_block);
 	if (calls->count < CALLS_MAX) {
 		const struct seen *at = a->chain.count && a->chain.seen[0].facts->is_wait_for
 						? &a->chain.seen[0]
@@ -1298,9 +1351,14 @@ static void take_entered(struct ctask_resolver *r, const struct ctask_probe_even
 	}
 }
 
-/* Forget what was read: the target ran on. Types and code are kept. */
+/* Forget what was read: the target ran on, and its types may have gone. */
 static void look_anew(struct ctask_resolver *r)
 {
+	uint64_t task_type = r->heap->py_task_type, future_type = r->heap->py_future_type;
+
+	ctask_heap_forget(r->heap);
+	r->heap->py_task_type = task_type;
+	r->heap->py_future_type = future_type;
 	ctask_pages_thaw(r->heap->pages);
 	r->heap->pages->touched_count = 0;
 	r->heap->pages->error = 0;
@@ -1348,6 +1406,11 @@ enum ctask_ending ctask_task_ending(struct ctask_resolver *r, uint64_t task)
 	if (state != 2)
 		return CTASK_UNREADABLE;
 	return u64_at(r, task + l->task_exception) ? CTASK_ENDED_RAISED : CTASK_ENDED_RETURNED;
+}
+
+uint64_t ctask_task_waiter(struct ctask_resolver *r, uint64_t task)
+{
+	return some(r, u64_at(r, task + r->heap->layout.task_fut_waiter));
 }
 
 bool ctask_coro_is_probed(struct ctask_resolver *r, uint64_t coro)
