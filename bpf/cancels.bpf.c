@@ -12,7 +12,7 @@ enum {
 	FRAMES_COUNTED = 4096, /* beyond those that are copied */
 	ROW_FRAMES = 16,   /* frames in which functions that mean something are looked for */
 	PAGE = 4096,
-	HANDLER_FRAMES = 6, /* frames in which signal handlers are looked for */
+	HANDLER_FRAMES = 4, /* frames in which signal handlers are looked for */
 	HELD_SLOTS = 8,
 	ATTRS_MAX = 10,	   /* attributes of an object that are followed */
 	ENTRIES = 16,	   /* of the dict of running tasks */
@@ -277,11 +277,11 @@ static __always_inline void later_values(struct thread *th, __u64 values)
 }
 
 /* What a row says of a frame of @p code, whose locals begin at @p locals. True when what the target holds matters too. */
-static __always_inline int add_locals(struct thread *th, __u64 code, __u64 locals)
+static __always_inline int add_locals(struct thread *th, __u64 code, __u64 locals, int is_first)
 {
 	struct ctask_probe_code *known = bpf_map_lookup_elem(&codes, &code);
 
-	if (!known)
+	if (!known || (known->first_only && !is_first))
 		return 0;
 	later_with(th, locals, LOCALS, 0, code);
 	return known->holds;
@@ -334,7 +334,12 @@ static __always_inline __u64 gen_of(const struct ctask_probe_target *t, const pi
 static __always_inline void add_if_frame(struct thread *th, const struct ctask_probe_target *t,
 					 __u64 value)
 {
-	__u64 type = user_u64((value & ~(__u64)t->ref_tag_mask) + 8);
+	__u64 type = 0;
+
+	if (value > PAGE)
+		type = user_u64((value & ~(__u64)t->ref_tag_mask) + 8);
+	if (!type)
+		return;
 
 	if (type == t->frame_type)
 		later(th, value & ~(__u64)t->ref_tag_mask, BYTES, 48);
@@ -361,14 +366,15 @@ __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
 			holds |= add_locals(th,
 					    word(p, t->frame_code - t->frame_from) &
 						    ~(__u64)t->ref_tag_mask,
-					    frame + t->frame_locals);
+					    frame + t->frame_locals, i == 0);
 		if (i < ROW_FRAMES && t->first_locals)
 			copy(th, frame + t->frame_locals, 8 * 4, CTASK_ROLE_OTHER);
 		gen = gen_of(t, p, frame);
 		if (i < HANDLER_FRAMES && !gen && inner && !t->first_locals) {
 			add_if_frame(th, t, word(p, t->frame_locals - t->frame_from + 8));
 			add_if_frame(th, t, word(p, t->frame_locals - t->frame_from + 16));
-			add_if_frame(th, t, word(p, t->frame_locals - t->frame_from));
+			if (i < 2) /* *args */
+				add_if_frame(th, t, word(p, t->frame_locals - t->frame_from));
 		}
 		inner &= !gen;
 		frame = word(p, t->frame_previous - t->frame_from);
@@ -404,7 +410,7 @@ static __always_inline void add_link_frame(struct thread *th, const struct ctask
 	else
 		top = frame + t->frame_locals + 8 * (__u64)half(p, base + t->frame_stack);
 	add_locals(th, word(p, base + t->frame_code) & ~(__u64)t->ref_tag_mask,
-		   frame + t->frame_locals);
+		   frame + t->frame_locals, 0);
 	later(th, top - 8 * HELD_SLOTS, BYTES, 8 * HELD_SLOTS);
 	later_with(th, holds ? top - 8 * HELD_SLOTS : 0, WORDS, HELD_SLOTS, 8);
 	later(th, top - 8 * t->awaited_slot, AWAITED, holds);
@@ -516,6 +522,7 @@ __noinline int add_item(struct thread *th, const struct ctask_probe_target *t,
 	}
 	if (what == FAILURE) {
 		later(th, word(p, t->exception_args), ARGUMENTS, 0);
+		later(th, word(p, t->exception_context - 8), BYTES, HEAD_BYTES); /* traceback */
 		later_with(th, addr + t->exception_context + 24, WORDS, EXCEPTION_FIELDS, 8);
 		return 0;
 	}
@@ -609,10 +616,13 @@ static __always_inline struct ctask_probe_event *begin(struct pt_regs *ctx, stru
 static __always_inline void end(struct thread *th, struct ctask_probe_event *event)
 {
 	__u32 bytes = th->used;
+	/* To wake the reader costs more than all the rest: it comes by itself, unless there is much. */
+	__u64 flags = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > RING_BYTES / 8 ? BPF_RB_FORCE_WAKEUP
+										  : BPF_RB_NO_WAKEUP;
 
 	event->pieces_cut = th->cut;
 	event->bytes = bytes;
-	if (bytes > CTASK_PROBE_ROOM || bpf_ringbuf_output(&ring, th->bytes, bytes, 0))
+	if (bytes > CTASK_PROBE_ROOM || bpf_ringbuf_output(&ring, th->bytes, bytes, flags))
 		__sync_fetch_and_add(&lost, 1);
 }
 

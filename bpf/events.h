@@ -73,7 +73,8 @@ struct ctask_probe_code {
 	struct ctask_probe_local {
 		__u8 slot, follow;
 	} locals[CTASK_PROBE_LOCALS];
-	__u8 pad[2];
+	__u8 first_only; /* only where it is the innermost frame */
+	__u8 pad;
 };
 
 /* One process: where its Python is, and its layout. Offsets as in reader/layout.h. */

@@ -20,7 +20,7 @@
 enum {
 	HISTORY_BYTES = 16 << 20,
 	WATCH_MS = 2,	/* how often asked tasks are looked at */
-	IDLE_MS = 50,	/* when there are none */
+	IDLE_MS = 5,	/* how often the probes' buffer is looked into; they do not wake us */
 	ARMED_US = 10 * 1000000, /* how long the probes on the ends of tasks stay after the last request */
 };
 
@@ -46,7 +46,7 @@ struct ctask_recorder {
 	bool has_thread;
 	atomic_bool stop;
 	atomic_uint rounds; /* of the thread */
-	uint64_t taken, broken;
+	uint64_t asked, broken; /* requests that were seen */
 };
 
 static int quiet_print(enum libbpf_print_level level, const char *format, va_list args)
@@ -66,7 +66,7 @@ static int take_sample(void *arg, void *data, size_t len)
 		return 0;
 	}
 	ctask_resolver_take(rec->resolver, data);
-	rec->taken++;
+	rec->asked += ((const struct ctask_probe_event *)data)->kind == CTASK_PROBE_CANCEL;
 	return 0;
 }
 
@@ -77,21 +77,6 @@ static void follow_new_codes(struct ctask_recorder *rec)
 
 	while (ctask_resolver_new_code(rec->resolver, &addr, &code))
 		(void)bpf_map_update_elem(rec->codes_fd, &addr, &code, BPF_ANY);
-}
-
-static void *run(void *arg)
-{
-	struct ctask_recorder *rec = arg;
-	bool open_requests = false;
-
-	while (!atomic_load(&rec->stop)) {
-		(void)ring_buffer__poll(rec->ring, open_requests ? WATCH_MS : IDLE_MS);
-		follow_new_codes(rec);
-		open_requests = ctask_resolver_watch(rec->resolver);
-		rec->history.header->lost_records = rec->skel->bss->lost + rec->broken;
-		atomic_fetch_add(&rec->rounds, 1);
-	}
-	return NULL;
 }
 
 static int find_python(struct ctask_recorder *rec, struct ctask_error *err)
@@ -199,6 +184,64 @@ static int attach_one(struct ctask_recorder *rec, enum ctask_hook hook, struct c
 			  (int)rec->pid);
 }
 
+/* Probes on what happens to every task, and every timeout: only while somebody cancels, so that else nothing is paid. */
+static bool is_armed_only(enum ctask_hook hook)
+{
+	return hook == CTASK_HOOK_FREE || hook == CTASK_HOOK_CANCELLING;
+}
+
+static void arm(struct ctask_recorder *rec)
+{
+	for (int hook = 0; hook < CTASK_HOOKS; hook++)
+		if (is_armed_only((enum ctask_hook)hook) && !rec->links[hook])
+			(void)attach_one(rec, (enum ctask_hook)hook, NULL);
+}
+
+static void disarm(struct ctask_recorder *rec)
+{
+	for (int hook = 0; hook < CTASK_HOOKS; hook++)
+		if (is_armed_only((enum ctask_hook)hook)) {
+			bpf_link__destroy(rec->links[hook]);
+			rec->links[hook] = NULL;
+		}
+}
+
+static int64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void *run(void *arg)
+{
+	struct ctask_recorder *rec = arg;
+	bool open_requests = false, armed = false;
+	int64_t asked_us = 0;
+	uint64_t asked = 0;
+
+	while (!atomic_load(&rec->stop)) {
+		(void)ring_buffer__poll(rec->ring, open_requests ? WATCH_MS : IDLE_MS);
+		(void)ring_buffer__consume(rec->ring);
+		follow_new_codes(rec);
+		open_requests = ctask_resolver_watch(rec->resolver);
+		if (rec->asked != asked) {
+			asked = rec->asked;
+			asked_us = monotonic_us();
+			if (!armed)
+				arm(rec);
+			armed = true;
+		} else if (armed && monotonic_us() - asked_us > ARMED_US) {
+			disarm(rec);
+			armed = false;
+		}
+		rec->history.header->lost_records = rec->skel->bss->lost + rec->broken;
+		atomic_fetch_add(&rec->rounds, 1);
+	}
+	return NULL;
+}
+
 static int attach(struct ctask_recorder *rec, const struct ctask_probe_target *target,
 		  struct ctask_error *err)
 {
@@ -212,7 +255,8 @@ static int attach(struct ctask_recorder *rec, const struct ctask_probe_target *t
 		return ctask_fail(err, errno, "the probes' buffer cannot be read: %m");
 	/* What follows from a request before the request itself. */
 	for (int hook = CTASK_HOOKS - 1; hook >= 0 && !ret; hook--)
-		ret = attach_one(rec, (enum ctask_hook)hook, err);
+		if (!is_armed_only((enum ctask_hook)hook))
+			ret = attach_one(rec, (enum ctask_hook)hook, err);
 	return ret;
 }
 

@@ -20,6 +20,8 @@ enum {
 	CONTEXTS_MAX = 16,
 	OWNED_BY_GENERATOR = 1,
 	FRAME_OBJECT_FRAME = 24,
+	TRACEBACK_310 = 32,   /* PyBaseExceptionObject.traceback */
+	TRACEBACK_FRAME = 24, /* PyTracebackObject.tb_frame */
 	ARGUMENTS_MAX = 255,
 	CODE_ARGCOUNT_310 = 16, /* PyCodeObject; from 3.11 on 16 bytes before co_firstlineno */
 	CODE_KWONLY_310 = 24,
@@ -408,6 +410,7 @@ bool ctask_resolver_code(struct ctask_resolver *r, struct ctask_code *code,
 
 		follow(r, facts, &self, CTASK_FOLLOW_OBJECT | CTASK_FOLLOW_SLOTS, ret);
 	}
+	ret->first_only = facts->row->role == CTASK_ROLE_BOUNDARY && !facts->row->main;
 	ret->holds = facts->row->through == CTASK_THROUGH_TIMEOUT ||
 		     facts->row->through == CTASK_THROUGH_TASK_GROUP;
 	return true;
@@ -948,19 +951,23 @@ static void take_construct(struct asking *a, uint32_t i)
 /* The failure on which a runner ends. */
 static uint64_t failure_through(struct asking *a, uint32_t i, bool *ret_runs_target)
 {
-	uint64_t ours = 0;
+	uint64_t ours = 0, handled = 0, way;
 
 	*ret_runs_target = false;
-	if (a->r->heap->layout.minor < 11) /* to 3.10: what the thread is handling; see target.c */
-		ours = some(a->r, u64_at(a->r, u64_at(a->r, a->event->tstate +
-							       a->r->heap->layout.tstate_dict - 8) +
-							8));
+	/* To 3.10: what the thread is handling (see target.c), if it came through here. */
+	if (a->r->heap->layout.minor < 11)
+		handled = some(a->r, u64_at(a->r, u64_at(a->r, a->event->tstate +
+								  a->r->heap->layout.tstate_dict - 8) +
+							   8));
+	way = handled ? u64_at(a->r, u64_at(a->r, handled + TRACEBACK_310) + TRACEBACK_FRAME) : 0;
 	for (uint32_t end = i + RUNNER_FRAMES; i < end && i < a->stack.count; i++) {
 		const struct facts *facts = a->stack.seen[i].facts;
 		uint64_t value = value_in(a, i, &facts->paths->exception), coro;
 
 		if (value)
 			ours = value;
+		if (way && a->stack.seen[i].frame == way)
+			ours = handled;
 		coro = value_in(a, i, &facts->paths->main);
 		if (coro && coro == a->target_coro)
 			*ret_runs_target = true;
