@@ -4,21 +4,21 @@
 #include "bpf/events.h"
 
 enum {
-	THREADS = 256,	   /* that call cancel(); more are not seen, and counted */
-	CODES = 1024,	   /* functions that mean something */
-	ASKED = 1 << 16,   /* tasks whose end matters */
+	THREADS = 256,	 /* that call cancel(); more are not seen, and counted */
+	CODES = 1024,	 /* functions that mean something */
+	ASKED = 1 << 16, /* tasks whose end matters */
 	RING_BYTES = 1 << 25,
-	TSTATES = 64,	   /* Python's newest threads, that are looked at to find this one */
+	TSTATES = 64,	       /* Python's newest threads, that are looked at to find this one */
 	FRAMES_COUNTED = 4096, /* beyond those that are copied */
-	ROW_FRAMES = 16,   /* frames in which functions that mean something are looked for */
+	ROW_FRAMES = 16,       /* frames in which functions that mean something are looked for */
 	PAGE = 4096,
 	HANDLER_FRAMES = 4, /* frames in which signal handlers are looked for */
 	HELD_SLOTS = 8,
-	ATTRS_MAX = 10,	   /* attributes of an object that are followed */
-	ENTRIES = 16,	   /* of the dict of running tasks */
-	CONTEXTS = 3,	   /* exceptions raised while handling exceptions */
+	ATTRS_MAX = 10,		/* attributes of an object that are followed */
+	ENTRIES = 16,		/* of the dict of running tasks */
+	CONTEXTS = 3,		/* exceptions raised while handling exceptions */
 	OWNED_BY_GENERATOR = 1, /* Include/internal/pycore_frame.h */
-	STACK_POINTER = 0, /* enum ctask_stack_form */
+	STACK_POINTER = 0,	/* enum ctask_stack_form */
 	STACK_DEPTH = 1,
 	QUEUE = 256, /* a power of two */
 	STEPS = 384,
@@ -29,7 +29,8 @@ enum {
 	NAME_BYTES = 160,
 	TEXT_BYTES = 320,
 	HEAD_BYTES = 48,
-	OBJECT_BEFORE = 32, /* the words before an object, where 3.11 and later keep its attributes */
+	OBJECT_BEFORE =
+		32, /* the words before an object, where 3.11 and later keep its attributes */
 	OBJECT_BYTES = 192,
 	EXCEPTION_BYTES = 112,
 	EXCEPTION_FIELDS = 4, /* of an OSError, behind what all exceptions have */
@@ -231,8 +232,8 @@ static __always_inline struct thread *this_thread(const struct ctask_probe_targe
  * walks through.
  */
 enum follow {
-	BYTES,	   /* argument: how many */
-	WORDS,	   /* the heads of what words point to; argument: how many words, more: from one to the next */
+	BYTES, /* argument: how many */
+	WORDS, /* the heads of what words point to; argument: how many words, more: from one to the next */
 	TASKS,	   /* the same of words that point to tasks */
 	EXCEPTION, /* argument: how many more of those that were being handled */
 	FAILURE,   /* an exception and its arguments */
@@ -327,7 +328,8 @@ static __always_inline __u64 gen_of(const struct ctask_probe_target *t, const pi
 {
 	if (t->frame_gen != CTASK_PROBE_NO_FIELD)
 		return word(p, t->frame_gen - t->frame_from);
-	return byte(p, t->frame_owner - t->frame_from) == OWNED_BY_GENERATOR ? frame - t->gen_frame : 0;
+	return byte(p, t->frame_owner - t->frame_from) == OWNED_BY_GENERATOR ? frame - t->gen_frame
+									     : 0;
 }
 
 /* A signal handler is known by the frame object that it is given; *args may have it. */
@@ -349,7 +351,7 @@ static __always_inline void add_if_frame(struct thread *th, const struct ctask_p
 
 /* The thread's frames, innermost first. True as in add_locals(). */
 __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
-				 struct ctask_probe_event *event)
+			  struct ctask_probe_event *event)
 {
 	__u64 frame, gen;
 	int holds = 0, inner = 1;
@@ -433,7 +435,8 @@ static __always_inline void add_attrs(struct thread *th, const struct ctask_prob
 }
 
 /* The bytes of an item that are copied. */
-static __always_inline __u32 item_bytes(const struct ctask_probe_target *t, __u32 what, __u32 argument)
+static __always_inline __u32 item_bytes(const struct ctask_probe_target *t, __u32 what,
+					__u32 argument)
 {
 	if (what == BYTES)
 		return argument;
@@ -453,8 +456,7 @@ static __always_inline __u32 item_bytes(const struct ctask_probe_target *t, __u3
 }
 
 /* One step: a piece is copied, and it is noted what it leads to. */
-__noinline int add_item(struct thread *th, const struct ctask_probe_target *t,
-			       __u32 index)
+__noinline int add_item(struct thread *th, const struct ctask_probe_target *t, __u32 index)
 {
 	__u32 what, argument, entry;
 	struct follow_item *item;
@@ -487,7 +489,8 @@ __noinline int add_item(struct thread *th, const struct ctask_probe_target *t,
 	}
 	if (what == LINK_FRAME)
 		addr += t->frame_from;
-	p = copy(th, addr, item_bytes(t, what, argument), what == TASK ? argument : CTASK_ROLE_OTHER);
+	p = copy(th, addr, item_bytes(t, what, argument),
+		 what == TASK ? argument : CTASK_ROLE_OTHER);
 	if (!p || what == BYTES)
 		return 0;
 	value = word(p, 0) & ~(__u64)t->ref_tag_mask;
@@ -545,7 +548,8 @@ __noinline int add_item(struct thread *th, const struct ctask_probe_target *t,
 	if (what == KEYS) {
 		/* Entries are {hash, key, value}, or, where all keys are str, from 3.11 on {key, value}. */
 		entry = t->keys_kind != CTASK_PROBE_NO_FIELD && byte(p, t->keys_kind) ? 16 : 24;
-		value = t->keys_is_log2 ? 1 << (byte(p, t->keys_log2_index_bytes) & 31) : word(p, 8);
+		value = t->keys_is_log2 ? 1 << (byte(p, t->keys_log2_index_bytes) & 31)
+					: word(p, 8);
 		later_with(th, addr + t->keys_indices + value + entry - 8, argument ? TASKS : WORDS,
 			   ENTRIES, entry);
 	}
@@ -593,7 +597,7 @@ static __always_inline void add_running(struct thread *th, const struct ctask_pr
 }
 
 static __always_inline struct ctask_probe_event *begin(struct pt_regs *ctx, struct thread *th,
-							__u32 kind)
+						       __u32 kind)
 {
 	struct ctask_probe_event *event = (struct ctask_probe_event *)th->bytes;
 
@@ -617,8 +621,9 @@ static __always_inline void end(struct thread *th, struct ctask_probe_event *eve
 {
 	__u32 bytes = th->used;
 	/* To wake the reader costs more than all the rest: it comes by itself, unless there is much. */
-	__u64 flags = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > RING_BYTES / 8 ? BPF_RB_FORCE_WAKEUP
-										  : BPF_RB_NO_WAKEUP;
+	__u64 flags = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > RING_BYTES / 8
+			      ? BPF_RB_FORCE_WAKEUP
+			      : BPF_RB_NO_WAKEUP;
 
 	event->pieces_cut = th->cut;
 	event->bytes = bytes;

@@ -13,9 +13,9 @@
 enum ctask_probe_kind {
 	CTASK_PROBE_CANCEL = 1, /* Task.cancel() of a task that is not done */
 	CTASK_PROBE_UNCANCEL,	/* Task.uncancel() */
-	CTASK_PROBE_THROW,	/* coroutine.throw(): an exception is delivered to a task that was asked */
-	CTASK_PROBE_GONE,	/* a task that was asked is freed */
-	CTASK_PROBE_ENTERED,	/* Task.cancelling(): a timeout is entered */
+	CTASK_PROBE_THROW, /* coroutine.throw(): an exception is delivered to a task that was asked */
+	CTASK_PROBE_GONE,    /* a task that was asked is freed */
+	CTASK_PROBE_ENTERED, /* Task.cancelling(): a timeout is entered */
 };
 
 /* What a piece of memory is. */

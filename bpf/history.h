@@ -19,7 +19,8 @@ struct ctask_bpf_history {
 	struct ctask_table known_words, known_places; /* hash -> word; key of the caller -> place */
 };
 
-int ctask_bpf_history_init(struct ctask_bpf_history *history, size_t bytes, struct ctask_error *err);
+int ctask_bpf_history_init(struct ctask_bpf_history *history, size_t bytes,
+			   struct ctask_error *err);
 void ctask_bpf_history_fini(struct ctask_bpf_history *history);
 
 /** A text among the words, once. 0 for NULL, and when there is no room. */

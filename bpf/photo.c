@@ -67,7 +67,8 @@ static ssize_t read_runs(struct ctask_memory *memory, const struct ctask_page_ru
 			struct ctask_page_run one = { runs[i].addr + n * CTASK_PAGE, 1 };
 			ssize_t got = photo->live->ops->read_runs(photo->live, &one, 1, to + total);
 
-			if (got != CTASK_PAGE) /* it may have ended since: what was copied is there */
+			if (got !=
+			    CTASK_PAGE) /* it may have ended since: what was copied is there */
 				memset(to + total, 0, CTASK_PAGE);
 			if (!lay_over(photo, one.addr, to + total) && got != CTASK_PAGE)
 				return total;

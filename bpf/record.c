@@ -19,9 +19,11 @@
 
 enum {
 	HISTORY_BYTES = 16 << 20,
-	WATCH_MS = 2,	/* how often asked tasks are looked at */
-	IDLE_MS = 5,	/* how often the probes' buffer is looked into; they do not wake us */
-	ARMED_US = 10 * 1000000, /* how long the probes on the ends of tasks stay after the last request */
+	WATCH_MS = 2, /* how often asked tasks are looked at */
+	IDLE_MS = 5,  /* how often the probes' buffer is looked into; they do not wake us */
+	ARMED_US =
+		10 *
+		1000000, /* how long the probes on the ends of tasks stay after the last request */
 };
 
 struct ctask_recorder {
@@ -45,7 +47,7 @@ struct ctask_recorder {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stop;
-	atomic_uint rounds; /* of the thread */
+	atomic_uint rounds;	/* of the thread */
 	uint64_t asked, broken; /* requests that were seen */
 };
 

@@ -154,8 +154,8 @@ static void finish(struct ctask_requests *r, struct asked *entry, enum ctask_out
 	forget(r, entry);
 }
 
-void ctask_requests_add(struct ctask_requests *r, uint64_t task, uint64_t coro,
-			uint64_t waiter, uint64_t id, double now, bool of_block)
+void ctask_requests_add(struct ctask_requests *r, uint64_t task, uint64_t coro, uint64_t waiter,
+			uint64_t id, double now, bool of_block)
 {
 	struct asked *entry = find(r, task);
 
@@ -190,7 +190,8 @@ static void see(struct asked *entry)
 	entry->unseen = 0;
 }
 
-void ctask_requests_delivered(struct ctask_requests *r, uint64_t coro, uint64_t exception, double now)
+void ctask_requests_delivered(struct ctask_requests *r, uint64_t coro, uint64_t exception,
+			      double now)
 {
 	struct asked *entry;
 

@@ -13,7 +13,7 @@
 #include "model/origins.h"
 
 enum {
-	FRAMES = 64, /* as CTASK_STACK_FRAMES in agent/stack.h */
+	FRAMES = 64,	/* as CTASK_STACK_FRAMES in agent/stack.h */
 	ROLES_MAX = 12, /* as in agent/cancel.c */
 	RUNNER_FRAMES = 6,
 	CALLS_MAX = 1024, /* cancel() calls that lie in each other */
@@ -32,7 +32,7 @@ enum {
 	NAME_ROOM = 256,
 };
 
-#define CLOCK_FAR 86400.0
+#define CLOCK_FAR  86400.0
 #define CLOCK_TICK 0.001
 
 /* A local variable, or an attribute of one, as a row names it. */
@@ -138,7 +138,8 @@ static uint64_t local_at(struct ctask_resolver *r, const struct seen *seen, int 
 
 	if (slot < 0)
 		return 0;
-	value = u64_at(r, seen->locals + 8 * (uint64_t)slot) & ~(uint64_t)r->heap->layout.ref_tag_mask;
+	value = u64_at(r, seen->locals + 8 * (uint64_t)slot) &
+		~(uint64_t)r->heap->layout.ref_tag_mask;
 	if (value && ctask_kind_of(r->heap, value) == CTASK_KIND_CELL)
 		value = u64_at(r, value + r->heap->layout.cell_ref);
 	return value;
@@ -310,8 +311,8 @@ static void learn(struct ctask_resolver *r, struct ctask_code *code, struct fact
 		.code = code,
 		.paths = &none,
 		.row = ctask_origin_find(module, code->filename, code->plain_name),
-		.arguments = (uint16_t)number_in(
-			r, code->addr + (old ? CODE_ARGCOUNT_310 : first - 16)),
+		.arguments =
+			(uint16_t)number_in(r, code->addr + (old ? CODE_ARGCOUNT_310 : first - 16)),
 		.keyword_arguments =
 			(uint16_t)number_in(r, code->addr + (old ? CODE_KWONLY_310 : first - 8)),
 		.takes_rest = number_in(r, code->addr + (old ? CODE_FLAGS_310 : CODE_FLAGS_311)) &
@@ -352,8 +353,9 @@ static struct facts *facts_of(struct ctask_resolver *r, struct ctask_code *code)
 		learn(r, code, facts);
 		r->facts[code->index] = facts;
 		if (facts->row && !r->quiet) {
-			struct ctask_code **moved = realloc(
-				r->new_codes, (r->new_code_count + 1) * sizeof(struct ctask_code *));
+			struct ctask_code **moved =
+				realloc(r->new_codes,
+					(r->new_code_count + 1) * sizeof(struct ctask_code *));
 
 			if (moved) {
 				r->new_codes = moved;
@@ -556,7 +558,8 @@ static uint32_t coroutine_word(struct ctask_resolver *r, uint64_t coro)
 	case CTASK_KIND_COROUTINE:
 	case CTASK_KIND_GENERATOR:
 	case CTASK_KIND_ASYNC_GENERATOR:
-		if (ctask_gen_read(r->codes, coro, CTASK_KIND_COROUTINE, &state, &frame, &awaited) ||
+		if (ctask_gen_read(r->codes, coro, CTASK_KIND_COROUTINE, &state, &frame,
+				   &awaited) ||
 		    state == CTASK_GEN_DONE)
 			return 0;
 		code = ctask_code_at(r->codes, frame.code);
@@ -705,7 +708,8 @@ static uint32_t loop_base(const struct asking *a)
 
 static void name_frame(struct asking *a, uint32_t i)
 {
-	a->record.requester_word = ctask_bpf_word(a->r->history, a->stack.seen[i].facts->code->name);
+	a->record.requester_word =
+		ctask_bpf_word(a->r->history, a->stack.seen[i].facts->code->name);
 }
 
 static ctask_text constant(struct asking *a, const char *text)
@@ -723,7 +727,8 @@ static ctask_text name_of_callable(struct asking *a, uint64_t callable)
 	uint64_t method, self;
 	size_t len = 0;
 
-	for (int i = 0; i < 4 && callable && ctask_kind_of(r->heap, callable) == CTASK_KIND_PARTIAL; i++)
+	for (int i = 0; i < 4 && callable && ctask_kind_of(r->heap, callable) == CTASK_KIND_PARTIAL;
+	     i++)
 		callable = u64_at(r, callable + l->partial_func);
 	if (!callable || ctask_kind_of(r->heap, callable) != CTASK_KIND_BUILTIN)
 		return NULL;
@@ -788,7 +793,8 @@ static void take_thread(struct asking *a)
 	int64_t number;
 
 	a->record.requester_kind = CTASK_REQUESTER_THREAD;
-	if (!r->asyncio.threads_active || ctask_dict_iter(r->heap, r->asyncio.threads_active, &iter))
+	if (!r->asyncio.threads_active ||
+	    ctask_dict_iter(r->heap, r->asyncio.threads_active, &iter))
 		return;
 	while (ctask_iter_next(&iter, &key, &thread))
 		if (!ctask_int_value(r->heap, key, &number) && (uint64_t)number == ident &&
@@ -956,9 +962,11 @@ static uint64_t failure_through(struct asking *a, uint32_t i, bool *ret_runs_tar
 	*ret_runs_target = false;
 	/* To 3.10: what the thread is handling (see target.c), if it came through here. */
 	if (a->r->heap->layout.minor < 11)
-		handled = some(a->r, u64_at(a->r, u64_at(a->r, a->event->tstate +
-								  a->r->heap->layout.tstate_dict - 8) +
-							   8));
+		handled =
+			some(a->r,
+			     u64_at(a->r, u64_at(a->r, a->event->tstate +
+							       a->r->heap->layout.tstate_dict - 8) +
+						  8));
 	way = handled ? u64_at(a->r, u64_at(a->r, handled + TRACEBACK_310) + TRACEBACK_FRAME) : 0;
 	for (uint32_t end = i + RUNNER_FRAMES; i < end && i < a->stack.count; i++) {
 		const struct facts *facts = a->stack.seen[i].facts;
@@ -1031,8 +1039,8 @@ static void decide(struct asking *a, uint32_t i, bool passed)
 
 static bool asks_who_is_inside(struct asking *a, const struct facts *decided, bool passed)
 {
-	bool timeout = a->record.through == CTASK_THROUGH_TIMEOUT && decided &&
-		       !decided->code->library;
+	bool timeout =
+		a->record.through == CTASK_THROUGH_TIMEOUT && decided && !decided->code->library;
 	bool group = a->record.through == CTASK_THROUGH_TASK_GROUP && !passed &&
 		     a->record.origin != CTASK_ORIGIN_OWNER_CANCELLED;
 
@@ -1077,8 +1085,8 @@ static void classify(struct asking *a)
 		a->record.origin = (uint8_t)otherwise;
 	if (a->record.origin == CTASK_ORIGIN_TIMEOUT && a->record.through == CTASK_THROUGH_TIMEOUT)
 		look_for_wait_for(a);
-	a->of_block = asks_who_is_inside(
-		a, i < a->stack.count ? a->stack.seen[i].facts : NULL, passed);
+	a->of_block =
+		asks_who_is_inside(a, i < a->stack.count ? a->stack.seen[i].facts : NULL, passed);
 }
 
 static void take_cause(struct asking *a)
@@ -1333,7 +1341,8 @@ static void take_uncancel(struct ctask_resolver *r, const struct ctask_probe_eve
 	if (ctask_task_ending(r, event->self) != CTASK_GOES_ON)
 		take_gone(r, event); /* done: a block that ends later takes nothing back */
 	else
-		ctask_requests_absorb(r->requests, event->self, construct, any, monotonic_of(event));
+		ctask_requests_absorb(r->requests, event->self, construct, any,
+				      monotonic_of(event));
 	free(a);
 }
 
@@ -1351,10 +1360,12 @@ static void take_entered(struct ctask_resolver *r, const struct ctask_probe_even
 	if (ctask_frame_read(r->codes, frame, &view) || view.shim)
 		return;
 	code = ctask_code_at(r->codes, view.code);
-	if (code && (!strcmp(code->plain_name, "__aenter__") || !strcmp(code->plain_name, "__enter__"))) {
+	if (code &&
+	    (!strcmp(code->plain_name, "__aenter__") || !strcmp(code->plain_name, "__enter__"))) {
 		const struct seen seen = { .locals = view.locals };
 
-		ctask_requests_note_entered(r->requests, local_at(r, &seen, 0), monotonic_of(event));
+		ctask_requests_note_entered(r->requests, local_at(r, &seen, 0),
+					    monotonic_of(event));
 	}
 }
 
@@ -1437,8 +1448,8 @@ static bool is_true_attr(struct ctask_resolver *r, uint64_t obj, const char *nam
 	uint64_t value;
 	int64_t number;
 
-	return !ctask_attr(r->heap, obj, name, &value) && !ctask_int_value(r->heap, value, &number) &&
-	       number;
+	return !ctask_attr(r->heap, obj, name, &value) &&
+	       !ctask_int_value(r->heap, value, &number) && number;
 }
 
 static bool keeps_cancel(struct ctask_resolver *r, const struct seen *seen)
@@ -1480,8 +1491,9 @@ bool ctask_task_is_busy(struct ctask_resolver *r, uint64_t task, uint64_t *block
 	if (must & l->task_must_cancel_mask)
 		goto out;
 	waiter = some(r, u64_at(r, task + l->task_fut_waiter));
-	if (waiter && !ctask_pages_read(r->heap->pages, waiter + l->task_state, &state, sizeof(state)) && state &&
-	    ctask_kind_of(r->heap, waiter) >= CTASK_KIND_FUTURE &&
+	if (waiter &&
+	    !ctask_pages_read(r->heap->pages, waiter + l->task_state, &state, sizeof(state)) &&
+	    state && ctask_kind_of(r->heap, waiter) >= CTASK_KIND_FUTURE &&
 	    ctask_kind_of(r->heap, waiter) <= CTASK_KIND_TASK) {
 		*ret_running = true;
 		goto out;
@@ -1622,7 +1634,8 @@ static ctask_text group_text(struct ctask_resolver *r, const struct ctask_items 
 		return NULL;
 	text = text_of(r, words);
 	return text ? ctask_texts_format(r->walk->snap->texts, "%s (%llu sub-exception%s)", text,
-					 (unsigned long long)inner.count, inner.count == 1 ? "" : "s")
+					 (unsigned long long)inner.count,
+					 inner.count == 1 ? "" : "s")
 		    : NULL;
 }
 
@@ -1635,12 +1648,12 @@ static bool has_known_str(struct ctask_resolver *r, uint64_t exception)
 	const struct ctask_type *type = ctask_type_of(r->heap, exception);
 	uint64_t str = type ? u64_at(r, type->addr + TYPE_STR) : 0;
 
-	for (uint64_t at = type ? type->addr : 0; at; at = u64_at(r, at + r->heap->layout.type_base)) {
+	for (uint64_t at = type ? type->addr : 0; at;
+	     at = u64_at(r, at + r->heap->layout.type_base)) {
 		char name[32] = "";
 
-		(void)ctask_pages_read(r->heap->pages,
-				       u64_at(r, at + r->heap->layout.type_name), name,
-				       sizeof(name) - 1);
+		(void)ctask_pages_read(r->heap->pages, u64_at(r, at + r->heap->layout.type_name),
+				       name, sizeof(name) - 1);
 		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 			if (!strcmp(name, known[i]) && u64_at(r, at + TYPE_STR) == str)
 				return true;

@@ -234,13 +234,15 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 	memset(ret_hooks, 0, CTASK_HOOKS * sizeof(*ret_hooks));
 	if (!modules)
 		return ctask_fail(err, ENOTSUP,
-				  "process %d runs CPython %s, but has not loaded asyncio", (int)pid,
-				  walk->python->version);
+				  "process %d runs CPython %s, but has not loaded asyncio",
+				  (int)pid, walk->python->version);
 	find_items(heap, modules, names, found, 4);
 	find_items(heap, dict_of_module(heap, found[0]), c_items, in_c, 2);
 	find_items(heap, dict_of_module(heap, found[1]), task_items, in_tasks, 2);
-	find_items(heap, dict_of_module(heap, found[2]), error_items, &ret_facts->cancelled_error, 1);
-	find_items(heap, dict_of_module(heap, found[3]), thread_items, &ret_facts->threads_active, 1);
+	find_items(heap, dict_of_module(heap, found[2]), error_items, &ret_facts->cancelled_error,
+		   1);
+	find_items(heap, dict_of_module(heap, found[3]), thread_items, &ret_facts->threads_active,
+		   1);
 	ctask_codes_set_library(&walk->codes, in_tasks[0]);
 	if (!in_c[0])
 		return ctask_fail(err, ENOTSUP, "asyncio in process %d has no tasks written in C",
@@ -337,14 +339,15 @@ static void see_functions(const struct seeing *s, uint64_t dict, bool into_types
 	}
 }
 
-void ctask_target_functions(struct ctask_walk *walk, void (*see)(void *arg, struct ctask_code *code),
-			    void *arg)
+void ctask_target_functions(struct ctask_walk *walk,
+			    void (*see)(void *arg, struct ctask_code *code), void *arg)
 {
 	static const char *const modules[] = {
-		"asyncio.timeouts", "asyncio.tasks",   "asyncio.taskgroups", "asyncio.futures",
-		"asyncio.runners",  "asyncio.events",  "asyncio.base_events", "async_timeout",
-		"aiohttp.helpers",  "aiohttp.web",     "aiohttp.web_protocol", "uvicorn.server",
-		"uvicorn._compat",  "hypercorn.asyncio.run",
+		"asyncio.timeouts",    "asyncio.tasks",		"asyncio.taskgroups",
+		"asyncio.futures",     "asyncio.runners",	"asyncio.events",
+		"asyncio.base_events", "async_timeout",		"aiohttp.helpers",
+		"aiohttp.web",	       "aiohttp.web_protocol",	"uvicorn.server",
+		"uvicorn._compat",     "hypercorn.asyncio.run",
 	};
 	const struct seeing seeing = { walk, see, arg };
 	uint64_t found[ARRAY_SIZE(modules)] = { 0 };

@@ -43,7 +43,7 @@ void ctask_target_threads(struct ctask_walk *walk,
 			  void (*see)(void *arg, uint64_t ident, uint64_t tstate), void *arg);
 
 /** Call @p see for each function of the modules that the table of origins is about. */
-void ctask_target_functions(struct ctask_walk *walk, void (*see)(void *arg, struct ctask_code *code),
-			    void *arg);
+void ctask_target_functions(struct ctask_walk *walk,
+			    void (*see)(void *arg, struct ctask_code *code), void *arg);
 
 #endif

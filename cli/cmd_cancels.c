@@ -164,7 +164,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			ctask_usage_error(state,
 					  "which process? Give its id: 'ctaskctl ls' lists them");
 		if (args->source == SOURCE_BPF && !args->follow)
-			ctask_usage_error(state, "--source=bpf sees what happens from now on: add --follow");
+			ctask_usage_error(
+				state, "--source=bpf sees what happens from now on: add --follow");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -218,8 +219,7 @@ static int run(struct args *args)
 	struct ctask_error err = { 0 };
 	int status, ret;
 
-	ret = texts ? open_source(args, &reader, &err)
-		    : ctask_fail(&err, ENOMEM, "out of memory");
+	ret = texts ? open_source(args, &reader, &err) : ctask_fail(&err, ENOMEM, "out of memory");
 	if (!ret && ctask_process_describe(args->watch.pid, texts, &process))
 		ret = ctask_fail(&err, ENOMEM, "out of memory");
 	if (ret) {

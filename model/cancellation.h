@@ -58,7 +58,8 @@ struct ctask_cancellation {
 	uint32_t repeats;
 
 	enum ctask_outcome outcome;
-	double after_s; /**< from the request to that outcome; NAN while pending */
+	double after_s;	     /**< from the request to that outcome; NAN while pending */
+	double resolution_s; /**< it may have been so for that long already; NAN = exact */
 };
 
 /** Where a living task was made. */

@@ -138,6 +138,7 @@ void ctask_json_cancellation(struct ctask_json_writer *w, const struct ctask_his
 	ctask_json_begin_object(w, "outcome");
 	ctask_json_word(w, "state", ctask_outcome_words[c->outcome]);
 	ctask_json_seconds(w, "after_s", c->after_s);
+	ctask_json_seconds(w, "resolution_s", c->resolution_s);
 	ctask_json_end_object(w);
 	ctask_json_end_object(w);
 }

@@ -106,13 +106,15 @@ static void take_outcome(struct ctask_json_door *door, const cJSON *object,
 	c->outcome = (enum ctask_outcome)ctask_json_take_word(door, outcome, "state",
 							      ctask_outcome_words, CTASK_OUTCOMES);
 	c->after_s = ctask_json_take_seconds(door, outcome, "after_s");
+	c->resolution_s = ctask_json_take_seconds(door, outcome, "resolution_s");
 }
 
 void ctask_json_take_cancellation(struct ctask_json_door *door, struct ctask_json_places *places,
 				  struct ctask_history *history, const struct cJSON *object)
 {
 	const uint64_t newest = history->count ? history->items[history->count - 1].id : 0;
-	struct ctask_cancellation c = { .delay_s = NAN, .elapsed_s = NAN, .after_s = NAN };
+	struct ctask_cancellation c = { .delay_s = NAN, .elapsed_s = NAN, .after_s = NAN,
+					.resolution_s = NAN };
 	struct ctask_cancellation *item;
 
 	if (door->error)

@@ -947,6 +947,8 @@ static enum verdict decode_record(struct decoder *d, const struct ctask_record *
 	c->outcome = record->outcome;
 	if (record->outcome != CTASK_OUTCOME_PENDING && record->after_us >= 0)
 		c->after_s = (double)record->after_us / 1e6;
+	if (record->outcome != CTASK_OUTCOME_PENDING && record->resolution_us)
+		c->resolution_s = record->resolution_us / 1e6;
 	return GOOD;
 }
 

@@ -141,7 +141,8 @@ struct ctask_record {
 		stack; /**< side: arrays of uint32_t, indices of places, innermost first */
 	uint16_t target_stack_cut,
 		stack_cut; /**< frames that were left out, all from the outer end */
-	uint32_t resolution_us; /**< the outcome may have been so for that long already; 0 = exact */
+	uint32_t
+		resolution_us; /**< the outcome may have been so for that long already; 0 = exact */
 };
 
 /*
