@@ -278,11 +278,11 @@ static __always_inline void later_values(struct thread *th, __u64 values)
 }
 
 /* What a row says of a frame of @p code, whose locals begin at @p locals. True when what the target holds matters too. */
-static __always_inline int add_locals(struct thread *th, __u64 code, __u64 locals, int is_first)
+static __always_inline int add_locals(struct thread *th, __u64 code, __u64 locals, int where)
 {
 	struct ctask_probe_code *known = bpf_map_lookup_elem(&codes, &code);
 
-	if (!known || (known->first_only && !is_first))
+	if (!known || (known->only & where) != known->only)
 		return 0;
 	later_with(th, locals, LOCALS, 0, code);
 	return known->holds;
@@ -368,7 +368,9 @@ __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
 			holds |= add_locals(th,
 					    word(p, t->frame_code - t->frame_from) &
 						    ~(__u64)t->ref_tag_mask,
-					    frame + t->frame_locals, i == 0);
+					    frame + t->frame_locals,
+					    (i == 0 ? CTASK_ONLY_FIRST : 0) |
+						    (holds & CTASK_ONLY_AFTER_RUNNER));
 		if (i < ROW_FRAMES && t->first_locals)
 			copy(th, frame + t->frame_locals, 8 * 4, CTASK_ROLE_OTHER);
 		gen = gen_of(t, p, frame);
@@ -390,7 +392,7 @@ __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
 		event->frames_cut++;
 		frame = user_u64(frame + t->frame_previous);
 	}
-	return holds;
+	return holds & 1;
 }
 
 static __always_inline int is_gen(const struct ctask_probe_target *t, __u64 type)
@@ -402,7 +404,7 @@ static __always_inline int is_gen(const struct ctask_probe_target *t, __u64 type
 static __always_inline void add_link_frame(struct thread *th, const struct ctask_probe_target *t,
 					   const piece *p, __u64 frame, __u32 base, __u32 holds)
 {
-	__u64 top;
+	__u64 top, at;
 
 	if (t->stack_form == STACK_POINTER)
 		top = word(p, base + t->frame_stack);
@@ -413,9 +415,13 @@ static __always_inline void add_link_frame(struct thread *th, const struct ctask
 		top = frame + t->frame_locals + 8 * (__u64)half(p, base + t->frame_stack);
 	add_locals(th, word(p, base + t->frame_code) & ~(__u64)t->ref_tag_mask,
 		   frame + t->frame_locals, 0);
-	later(th, top - 8 * HELD_SLOTS, BYTES, 8 * HELD_SLOTS);
 	later_with(th, holds ? top - 8 * HELD_SLOTS : 0, WORDS, HELD_SLOTS, 8);
-	later(th, top - 8 * t->awaited_slot, AWAITED, holds);
+	/* Most often the top of its stack lies in what was copied already. */
+	at = top - 8 * t->awaited_slot - frame + base;
+	if (t->gen_frame_inline && at < t->gen_bytes)
+		later(th, word(p, (__u32)at) & ~(__u64)t->ref_tag_mask, LINK, holds);
+	else
+		later(th, top - 8 * HELD_SLOTS, AWAITED, holds);
 }
 
 static __always_inline void add_attrs(struct thread *th, const struct ctask_probe_target *t,
@@ -450,8 +456,10 @@ static __always_inline __u32 item_bytes(const struct ctask_probe_target *t, __u3
 		return t->frame_bytes;
 	if (what == KEYS)
 		return KEYS_BYTES;
-	if (what == LOCAL || what == AWAITED)
+	if (what == LOCAL)
 		return 8;
+	if (what == AWAITED)
+		return 8 * HELD_SLOTS;
 	return 64;
 }
 
@@ -460,7 +468,7 @@ __noinline int add_item(struct thread *th, const struct ctask_probe_target *t, _
 {
 	__u32 what, argument, entry;
 	struct follow_item *item;
-	__u64 addr, value;
+	__u64 addr, value, count;
 	piece *p;
 
 	if (!th || !t)
@@ -497,6 +505,7 @@ __noinline int add_item(struct thread *th, const struct ctask_probe_target *t, _
 	if (what == LOCAL)
 		return value < 4096 ? 0 : add_local(th, value, argument);
 	if (what == AWAITED) {
+		value = word(p, 8 * (HELD_SLOTS - t->awaited_slot)) & ~(__u64)t->ref_tag_mask;
 		later(th, value, LINK, argument);
 		return 0;
 	}
@@ -550,8 +559,11 @@ __noinline int add_item(struct thread *th, const struct ctask_probe_target *t, _
 		entry = t->keys_kind != CTASK_PROBE_NO_FIELD && byte(p, t->keys_kind) ? 16 : 24;
 		value = t->keys_is_log2 ? 1 << (byte(p, t->keys_log2_index_bytes) & 31)
 					: word(p, 8);
-		later_with(th, addr + t->keys_indices + value + entry - 8, argument ? TASKS : WORDS,
-			   ENTRIES, entry);
+		count = word(p, t->keys_nentries);
+		if (count > 0)
+			later_with(th, addr + t->keys_indices + value + entry - 8,
+				   argument ? TASKS : WORDS, count < ENTRIES ? count : ENTRIES,
+				   entry);
 	}
 	return 0;
 }

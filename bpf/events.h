@@ -67,13 +67,15 @@ enum {
 	CTASK_FOLLOW_EXCEPTION = 16,
 };
 
+enum { CTASK_ONLY_FIRST = 2, CTASK_ONLY_AFTER_RUNNER = 4 };
+
 struct ctask_probe_code {
 	__u8 count;
 	__u8 holds; /* it matters which objects the target's frames hold on their stacks */
 	struct ctask_probe_local {
 		__u8 slot, follow;
 	} locals[CTASK_PROBE_LOCALS];
-	__u8 first_only; /* only where it is the innermost frame */
+	__u8 only; /* followed only so: CTASK_ONLY_… */
 	__u8 pad;
 };
 
@@ -94,7 +96,8 @@ struct ctask_probe_target {
 	__u32 frame_code, frame_previous, frame_owner, frame_gen, frame_locals;
 	__u32 frame_stack, frame_stack_base, stack_form, awaited_slot, ref_tag_mask;
 	__u32 gen_bytes, gen_frame, gen_frame_inline, gen_exc_value;
-	__u32 dict_keys, dict_values, keys_indices, keys_is_log2, keys_log2_index_bytes, keys_kind;
+	__u32 dict_keys, dict_values, keys_indices, keys_is_log2, keys_log2_index_bytes, keys_kind,
+		keys_nentries;
 	__u32 dict_form, values_values;
 	__u32 tuple_items, exception_args, exception_context;
 };

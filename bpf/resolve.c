@@ -412,9 +412,12 @@ bool ctask_resolver_code(struct ctask_resolver *r, struct ctask_code *code,
 
 		follow(r, facts, &self, CTASK_FOLLOW_OBJECT | CTASK_FOLLOW_SLOTS, ret);
 	}
-	ret->first_only = facts->row->role == CTASK_ROLE_BOUNDARY && !facts->row->main;
+	if (facts->row->role == CTASK_ROLE_BOUNDARY)
+		ret->only = facts->row->main ? CTASK_ONLY_AFTER_RUNNER : CTASK_ONLY_FIRST;
 	ret->holds = facts->row->through == CTASK_THROUGH_TIMEOUT ||
 		     facts->row->through == CTASK_THROUGH_TASK_GROUP;
+	if (facts->row->role == CTASK_ROLE_RUNNER)
+		ret->holds |= CTASK_ONLY_AFTER_RUNNER;
 	return true;
 }
 

@@ -196,6 +196,7 @@ static void take_layout(const struct ctask_layout *l, struct ctask_probe_target 
 	t->keys_is_log2 = l->keys_is_log2;
 	t->keys_log2_index_bytes = l->keys_log2_index_bytes;
 	t->keys_kind = l->keys_kind;
+	t->keys_nentries = l->keys_nentries;
 	t->dict_form = l->dict_form;
 	t->values_values = l->values_values;
 	t->tuple_items = l->tuple_items;
