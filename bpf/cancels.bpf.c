@@ -7,7 +7,7 @@ enum {
 	THREADS = 256,	 /* that call cancel(); more are not seen, and counted */
 	CODES = 1024,	 /* functions that mean something */
 	ASKED = 1 << 16, /* tasks whose end matters */
-	RING_BYTES = 1 << 25,
+	RING_BYTES = 1 << 26,
 	TSTATES = 64,	       /* Python's newest threads, that are looked at to find this one */
 	FRAMES_COUNTED = 4096, /* beyond those that are copied */
 	ROW_FRAMES = 16,       /* frames in which functions that mean something are looked for */

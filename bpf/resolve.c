@@ -706,6 +706,10 @@ static uint32_t loop_base(const struct asking *a)
 			i++;
 		return i;
 	}
+	/* A loop that is not written in Python has no frames: what ran it is asyncio's runner. */
+	for (uint32_t i = 0; i < a->stack.count; i++)
+		if (is_boundary(a->stack.seen[i].facts) && a->stack.seen[i].facts->row->main)
+			return i;
 	return a->stack.count;
 }
 
