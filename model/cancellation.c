@@ -81,8 +81,9 @@ struct ctask_cancellation *ctask_history_add(struct ctask_history *history)
 			     sizeof(*history->items)))
 		return NULL;
 	item = &history->items[history->count++];
-	*item = (struct ctask_cancellation){ .delay_s = NAN, .elapsed_s = NAN, .after_s = NAN,
-					     .resolution_s = NAN };
+	*item = (struct ctask_cancellation){
+		.delay_s = NAN, .elapsed_s = NAN, .after_s = NAN, .resolution_s = NAN
+	};
 	return item;
 }
 

@@ -113,8 +113,9 @@ void ctask_json_take_cancellation(struct ctask_json_door *door, struct ctask_jso
 				  struct ctask_history *history, const struct cJSON *object)
 {
 	const uint64_t newest = history->count ? history->items[history->count - 1].id : 0;
-	struct ctask_cancellation c = { .delay_s = NAN, .elapsed_s = NAN, .after_s = NAN,
-					.resolution_s = NAN };
+	struct ctask_cancellation c = {
+		.delay_s = NAN, .elapsed_s = NAN, .after_s = NAN, .resolution_s = NAN
+	};
 	struct ctask_cancellation *item;
 
 	if (door->error)
