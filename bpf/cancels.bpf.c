@@ -102,6 +102,14 @@ struct {
 	__uint(max_entries, RING_BYTES);
 } ring SEC(".maps");
 
+/* Calls of cancel() in processes that nobody has looked into yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); /* tgid */
+	__type(value, struct ctask_probe_unready);
+} unready SEC(".maps");
+
 __u64 lost;
 const volatile __u32 one_process;
 
@@ -172,11 +180,34 @@ static __always_inline __u8 byte(const piece *p, __u32 offset)
 	return p->bytes[offset & (CTASK_PIECE_MAX - 1)];
 }
 
-static __always_inline struct ctask_probe_target *this_target(void)
+static __always_inline struct ctask_probe_target *this_target(void *ctx)
 {
 	__u32 key = one_process ? 0 : bpf_get_current_pid_tgid() >> 32;
+	struct ctask_probe_target *t = bpf_map_lookup_elem(&targets, &key);
 
-	return bpf_map_lookup_elem(&targets, &key);
+	/* One file can be reached by two names, and then has its probes twice. */
+	if (t && !one_process && t->build != bpf_get_attach_cookie(ctx))
+		return NULL;
+	return t;
+}
+
+static __always_inline void count_unready(void *ctx)
+{
+	__u32 key = bpf_get_current_pid_tgid() >> 32;
+	struct ctask_probe_unready first = { .build = bpf_get_attach_cookie(ctx) }, *known;
+
+	if (bpf_map_lookup_elem(&targets, &key))
+		return;
+	bpf_map_update_elem(&unready, &key, &first, BPF_NOEXIST);
+	known = bpf_map_lookup_elem(&unready, &key);
+	if (known && known->build == first.build)
+		__sync_fetch_and_add(&known->calls, 1);
+}
+
+/* Processes that were forked from one have their objects at the same addresses. */
+static __always_inline __u64 asked_key(__u64 object)
+{
+	return one_process ? object : object ^ (bpf_get_current_pid_tgid() >> 32 << 42);
 }
 
 /* What the thread that runs is to Python: among all its threads the one that has this pthread_self(). */
@@ -278,13 +309,15 @@ static __always_inline void later_values(struct thread *th, __u64 values)
 }
 
 /* What a row says of a frame of @p code, whose locals begin at @p locals. True when what the target holds matters too. */
-static __always_inline int add_locals(struct thread *th, __u64 code, __u64 locals, int where)
+static __always_inline int add_locals(struct thread *th, const struct ctask_probe_target *t,
+				      __u64 code, __u64 locals, int where)
 {
-	struct ctask_probe_code *known = bpf_map_lookup_elem(&codes, &code);
+	__u64 key = code | t->code_space;
+	struct ctask_probe_code *known = bpf_map_lookup_elem(&codes, &key);
 
 	if (!known || (known->only & where) != known->only)
 		return 0;
-	later_with(th, locals, LOCALS, 0, code);
+	later_with(th, locals, LOCALS, 0, key);
 	return known->holds;
 }
 
@@ -365,7 +398,7 @@ __noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
 		if (!p)
 			break;
 		if (i < ROW_FRAMES)
-			holds |= add_locals(th,
+			holds |= add_locals(th, t,
 					    word(p, t->frame_code - t->frame_from) &
 						    ~(__u64)t->ref_tag_mask,
 					    frame + t->frame_locals,
@@ -413,7 +446,7 @@ static __always_inline void add_link_frame(struct thread *th, const struct ctask
 		      8 * (__u64)half(p, base + t->frame_stack);
 	else
 		top = frame + t->frame_locals + 8 * (__u64)half(p, base + t->frame_stack);
-	add_locals(th, word(p, base + t->frame_code) & ~(__u64)t->ref_tag_mask,
+	add_locals(th, t, word(p, base + t->frame_code) & ~(__u64)t->ref_tag_mask,
 		   frame + t->frame_locals, 0);
 	later_with(th, holds ? top - 8 * HELD_SLOTS : 0, WORDS, HELD_SLOTS, 8);
 	/* Most often the top of its stack lies in what was copied already. */
@@ -646,15 +679,18 @@ static __always_inline void end(struct thread *th, struct ctask_probe_event *eve
 SEC("uprobe")
 int on_cancel(struct pt_regs *ctx)
 {
-	struct ctask_probe_target *t = this_target();
+	struct ctask_probe_target *t = this_target(ctx);
 	struct ctask_probe_event *event;
 	__u64 task = PT_REGS_PARM1(ctx);
 	struct thread *th;
 	piece *p;
 	int holds;
 
-	if (!t)
+	if (!t) {
+		if (!one_process)
+			count_unready(ctx);
 		return 0;
+	}
 	th = this_thread(t);
 	if (!th) {
 		__sync_fetch_and_add(&lost, 1);
@@ -671,8 +707,10 @@ int on_cancel(struct pt_regs *ctx)
 		__u64 coro = word(p, t->task_coro), name = word(p, t->task_name),
 		      waiter = word(p, t->task_fut_waiter);
 
-		bpf_map_update_elem(&asked, &task, &coro, BPF_ANY);
-		bpf_map_update_elem(&asked, &coro, &task, BPF_ANY);
+		__u64 task_key = asked_key(task), coro_key = asked_key(coro);
+
+		bpf_map_update_elem(&asked, &task_key, &coro, BPF_ANY);
+		bpf_map_update_elem(&asked, &coro_key, &task, BPF_ANY);
 		add(th, name, NAME_BYTES);
 		add(th, waiter, 128);
 		holds = add_frames(th, t, event);
@@ -691,12 +729,12 @@ int on_cancel(struct pt_regs *ctx)
 SEC("uprobe")
 int on_uncancel(struct pt_regs *ctx)
 {
-	struct ctask_probe_target *t = this_target();
+	struct ctask_probe_target *t = this_target(ctx);
 	struct ctask_probe_event *event;
-	__u64 task = PT_REGS_PARM1(ctx);
+	__u64 task = PT_REGS_PARM1(ctx), key = asked_key(task);
 	struct thread *th;
 
-	if (!t || !bpf_map_lookup_elem(&asked, &task))
+	if (!t || !bpf_map_lookup_elem(&asked, &key))
 		return 0;
 	th = this_thread(t);
 	if (!th)
@@ -714,12 +752,12 @@ int on_free(struct pt_regs *ctx)
 {
 	struct ctask_probe_target *t;
 	struct ctask_probe_event *event;
-	__u64 task = PT_REGS_PARM1(ctx);
+	__u64 task = PT_REGS_PARM1(ctx), key = asked_key(task);
 	struct thread *th;
 
-	if (!bpf_map_lookup_elem(&asked, &task))
+	if (!bpf_map_lookup_elem(&asked, &key))
 		return 0;
-	t = this_target();
+	t = this_target(ctx);
 	if (!t)
 		return 0;
 	th = this_thread(t);
@@ -728,7 +766,7 @@ int on_free(struct pt_regs *ctx)
 	event = begin(ctx, th, CTASK_PROBE_GONE);
 	copy(th, task, t->task_bytes, CTASK_ROLE_OTHER);
 	end(th, event);
-	bpf_map_delete_elem(&asked, &task);
+	bpf_map_delete_elem(&asked, &key);
 	return 0;
 }
 
@@ -738,12 +776,12 @@ int on_throw(struct pt_regs *ctx)
 {
 	struct ctask_probe_target *t;
 	struct ctask_probe_event *event;
-	__u64 coro = PT_REGS_PARM1(ctx);
+	__u64 key = asked_key(PT_REGS_PARM1(ctx));
 	struct thread *th;
 
-	if (!bpf_map_lookup_elem(&asked, &coro))
+	if (!bpf_map_lookup_elem(&asked, &key))
 		return 0;
-	t = this_target();
+	t = this_target(ctx);
 	if (!t)
 		return 0;
 	th = this_thread(t);
@@ -758,7 +796,7 @@ int on_throw(struct pt_regs *ctx)
 SEC("uprobe")
 int on_cancelling(struct pt_regs *ctx)
 {
-	struct ctask_probe_target *t = this_target();
+	struct ctask_probe_target *t = this_target(ctx);
 	struct ctask_probe_event *event;
 	struct thread *th;
 	__u64 frame;

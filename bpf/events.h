@@ -79,12 +79,20 @@ struct ctask_probe_code {
 	__u8 pad;
 };
 
+/* A process that is not known, or not ready yet. */
+struct ctask_probe_unready {
+	__u64 build;
+	__u64 calls; /* of cancel() */
+};
+
 /* One process: where its Python is, and its layout. Offsets as in reader/layout.h. */
 struct ctask_probe_target {
 	__u64 interpreters_head; /* address of the pointer to the first */
 	__u64 current_tasks;	 /* the dict {loop: task}; 0 = the thread has the task */
 	__u64 frame_type, tuple_type;
 	__u64 gen_types[CTASK_PROBE_GEN_TYPES];
+	/* In a recording of all processes: whose probes are heeded; what to add to addresses of code. */
+	__u64 build, code_space;
 	__u32 has_arguments; /* cancel() is called with (self, array, count, names) */
 	__u32 interp_next, interp_threads_head;
 	__u32 tstate_next, tstate_thread_id, tstate_frame, cframe_frame, tstate_running_task;
