@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bpf/refusal.h"
 #include "bpf/resolve.h"
 #include "cancels.skel.h"
 #include "model/cleanup.h"
@@ -51,12 +53,26 @@ struct ctask_recorder {
 	uint64_t asked, broken; /* requests that were seen */
 };
 
-static int quiet_print(enum libbpf_print_level level, const char *format, va_list args)
+/* What libbpf says has no owner: it is kept for the one message that is given. */
+static struct ctask_probe_words words;
+
+static int keep_words(enum libbpf_print_level level, const char *format, va_list args)
 {
-	(void)level;
-	(void)format;
-	(void)args;
+	char *said;
+
+	if (level != LIBBPF_WARN || vasprintf(&said, format, args) < 0)
+		return 0;
+	ctask_probe_words_add(&words, said);
+	free(said);
 	return 0;
+}
+
+static int refused(enum ctask_probe_step step, int code, struct ctask_error *err)
+{
+	struct ctask_probe_facts facts;
+
+	ctask_probe_facts_look("", &facts);
+	return ctask_refusal(&facts, step, code, &words, err);
 }
 
 static int take_sample(void *arg, void *data, size_t len)
@@ -144,19 +160,14 @@ static int load(struct ctask_recorder *rec, struct ctask_error *err)
 {
 	int ret;
 
-	libbpf_set_print(quiet_print);
+	libbpf_set_print(keep_words);
 	rec->skel = cancels_bpf__open();
 	if (!rec->skel)
-		return ctask_fail(err, errno, "the probes cannot be opened: %m");
+		return refused(CTASK_STEP_LOAD, errno, err);
 	rec->skel->rodata->one_process = 1;
 	ret = cancels_bpf__load(rec->skel);
-	if (ret == -EPERM || ret == -EACCES)
-		return ctask_fail(err, EPERM,
-				  "the kernel does not let us load probes: that needs root, or "
-				  "CAP_BPF and CAP_PERFMON");
 	if (ret)
-		return ctask_fail(err, ENOTSUP, "this kernel does not take the probes: %s",
-				  strerror(-ret));
+		return refused(CTASK_STEP_LOAD, -ret, err);
 	rec->codes_fd = bpf_map__fd(rec->skel->maps.codes);
 	return 0;
 }
@@ -171,6 +182,7 @@ static int attach_one(struct ctask_recorder *rec, enum ctask_hook hook, struct c
 		[CTASK_HOOK_CANCELLING] = rec->skel->progs.on_cancelling,
 	};
 	const struct ctask_hook_place *place = &rec->hooks[hook];
+	int code;
 
 	if (!place->offset)
 		return 0;
@@ -178,12 +190,10 @@ static int attach_one(struct ctask_recorder *rec, enum ctask_hook hook, struct c
 						      place->offset);
 	if (rec->links[hook])
 		return 0;
-	if (errno == EPERM || errno == EACCES)
-		return ctask_fail(err, EPERM,
-				  "the kernel does not let us attach probes: that needs root, or "
-				  "CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
-	return ctask_fail(err, ENOTSUP, "no probe can be attached to process %d: %m",
-			  (int)rec->pid);
+	code = errno;
+	if (!ctask_process_state(rec->pid))
+		return ctask_fail(err, EOWNERDEAD, "process %d has ended", (int)rec->pid);
+	return refused(CTASK_STEP_ATTACH, code, err);
 }
 
 /* Probes on what happens to every task, and every timeout: only while somebody cancels, so that else nothing is paid. */
@@ -276,6 +286,8 @@ int ctask_recorder_create(pid_t pid, struct ctask_recorder **ret_recorder, struc
 	rec->pid = pid;
 	rec->history.fd = -1;
 	ret = look(rec, err);
+	if (ret == -EPERM)
+		ret = refused(CTASK_STEP_READ, EPERM, err);
 	if (!ret)
 		ret = ctask_target_find(&rec->walk, pid, &target, rec->hooks, &facts, err);
 	if (!ret)

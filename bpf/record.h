@@ -10,7 +10,7 @@ struct ctask_recorder;
 
 /**
  * Attach to process @p pid. When this returns nothing is missed any more. -EPERM names the right that is
- * missing, -ENOTSUP what the kernel or the process lacks, -ESRCH as elsewhere.
+ * missing, -ENOSYS what the kernel lacks, -ENOTSUP what the process lacks, -ESRCH as elsewhere.
  */
 int ctask_recorder_create(pid_t pid, struct ctask_recorder **ret_recorder, struct ctask_error *err);
 /** Detach. NULL is fine. */
