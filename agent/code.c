@@ -27,17 +27,6 @@ static struct place_slot places[PLACES];
 static uint32_t code_count, place_count;
 uint32_t ctask_codes_learnt;
 
-/* Of a code object of which nothing is known. */
-static const struct ctask_code_facts no_facts = {
-	.scope.slot = -1,
-	.delay.slot = -1,
-	.when.slot = -1,
-	.failed.slot = -1,
-	.exception.slot = -1,
-	.main.slot = -1,
-	.flag = -1,
-};
-
 /* The folder of the asyncio that is loaded, with a slash at its end. */
 static char library[4096];
 static size_t library_len;
@@ -137,8 +126,9 @@ static int find_in(struct py_object *code, const char *attribute, const char *na
  * The slot of a local among localsplus. Cell variables follow the locals; one
  * that is a parameter too has, from 3.11 on, the parameter's slot only.
  */
-static int slot_of(struct py_object *code, const char *name)
+static int slot_of(void *arg, const char *name)
 {
+	struct py_object *code = arg;
 	int locals, cells;
 	int at = find_in(code, "co_varnames", name, &locals);
 	int cell = find_in(code, "co_cellvars", name, &cells);
@@ -146,21 +136,6 @@ static int slot_of(struct py_object *code, const char *name)
 	if (cell < 0 || (at >= 0 && !ctask_py.layout.lasti_scale))
 		return at;
 	return locals + cell; /* exact to 3.10; later only where no parameter before it is a cell */
-}
-
-static struct ctask_local local_of(struct py_object *code, const char *path)
-{
-	struct ctask_local local = { .slot = -1 };
-	const char *dot = path ? strchr(path, '.') : NULL;
-	char name[32];
-
-	if (!path)
-		return local;
-	snprintf(name, sizeof(name), "%.*s", dot ? (int)(dot - path) : (int)strlen(path), path);
-	if (dot)
-		snprintf(local.attribute, sizeof(local.attribute), "%s", dot + 1);
-	local.slot = (int16_t)slot_of(code, name);
-	return local;
 }
 
 /* Locals, cells and free variables; from 3.11 on a parameter that is a cell too has one slot. */
@@ -193,6 +168,7 @@ static void learn_code(struct py_object *code, struct ctask_code_facts *facts, c
 {
 	char plain[64];
 	const char *module = NULL;
+	struct ctask_code_names names;
 	int locals;
 
 	if (!library_len)
@@ -205,36 +181,15 @@ static void learn_code(struct py_object *code, struct ctask_code_facts *facts, c
 	    !strchr(filename + library_len, '/'))
 		module = filename + library_len;
 	find_in(code, "co_varnames", "", &locals);
-	*facts = no_facts;
-	facts->row = ctask_origin_find(module, filename, plain);
+	*facts = ctask_no_facts;
 	facts->first_line = (int)number_attr(code, "co_firstlineno");
 	facts->arguments = (uint16_t)number_attr(code, "co_argcount");
 	facts->keyword_arguments = (uint16_t)number_attr(code, "co_kwonlyargcount");
 	facts->locals = (uint16_t)locals;
 	facts->slots = (uint16_t)slots_of(code);
-	facts->library = module != NULL;
 	facts->takes_rest = number_attr(code, "co_flags") & CODE_VARARGS;
-	facts->runs_loops = module && !strcmp(module, "base_events.py");
-	facts->is_wait_for = module && !strcmp(module, "tasks.py") && !strcmp(plain, "wait_for");
-	facts->is_group_exit = module && !strcmp(module, "taskgroups.py") &&
-			       (!strcmp(plain, "__aexit__") || !strcmp(plain, "_aexit"));
-	facts->is_cancel = !strcmp(plain, "cancel");
-	facts->is_exit = !strcmp(plain, "__aexit__") || !strcmp(plain, "__exit__") ||
-			 !strcmp(plain, "_aexit");
-	facts->is_enter = !strcmp(plain, "__aenter__") || !strcmp(plain, "__enter__");
-	/* Condition.wait, to 3.12, while it gets its lock back. */
-	if (module && !strcmp(module, "locks.py") && !strcmp(plain, "wait"))
-		facts->flag = (int16_t)slot_of(code, "cancelled");
-	facts->may_handle_signal = (facts->arguments >= 2 || facts->takes_rest) &&
-				   (!module || !strcmp(module, "runners.py"));
-	if (facts->row) {
-		facts->main = local_of(code, facts->row->main);
-		facts->scope = local_of(code, facts->row->scope);
-		facts->delay = local_of(code, facts->row->delay);
-		facts->when = local_of(code, facts->row->when);
-		facts->failed = local_of(code, facts->row->failed);
-		facts->exception = local_of(code, facts->row->exception);
-	}
+	names = (struct ctask_code_names){ plain, filename, module };
+	ctask_facts_learn(facts, &names, slot_of, code);
 	facts->code = code;
 }
 
@@ -301,7 +256,7 @@ uint32_t ctask_place_of(struct py_object *code, int lasti,
 		lasti = -1;
 	slot = place_slot(code, lasti);
 	found = slot->place;
-	*ret_facts = found ? code_slot(code) : &no_facts;
+	*ret_facts = found ? code_slot(code) : &ctask_no_facts;
 	if (found)
 		return found;
 	facts = facts_of(code);

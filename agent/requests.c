@@ -131,7 +131,7 @@ void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_
 	*link_of(id) = (struct link){ .older = entry->newest,
 				      .asked_at = ctask_monotonic(),
 				      .block = *block };
-	entry->blocks += block->construct != NULL;
+	entry->blocks += block->construct != 0;
 	entry->newest = id;
 	if (!entry->unseen)
 		entry->unseen = id;
@@ -231,7 +231,7 @@ static int blocks_of(struct py_object *task, uint64_t *ids, struct ctask_block *
 /* What is at the address of @p block now is another one, entered since. */
 static bool is_another(const struct ctask_block *block)
 {
-	struct py_object *construct = (struct py_object *)(uintptr_t)block->construct;
+	struct py_object *construct = (struct py_object *)(uintptr_t)block->construct; /* NOLINT */
 	struct py_object *value;
 
 	if (block->when) {
@@ -254,7 +254,8 @@ static void absorb_left_blocks(struct py_object *task)
 	for (int i = 0; i < count && !chain.cut; i++) { /* what cannot be seen is not judged */
 		struct ctask_record *record;
 
-		if (ctask_stack_is_inside(&chain, blocks[i].construct) && !is_another(&blocks[i]))
+		if (ctask_stack_is_inside(&chain, (void *)(uintptr_t)blocks[i].construct) &&
+		    !is_another(&blocks[i]))
 			continue;
 		ctask_lock();
 		record = ctask_record_at(ids[i]);

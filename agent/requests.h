@@ -7,6 +7,7 @@
 
 #include "agent/history.h"
 #include "agent/python.h"
+#include "model/classify.h"
 
 /*
  * A request is open from the moment it is recorded until its task is done, or takes it back.
@@ -20,18 +21,6 @@ extern uint32_t ctask_requests_tasks;
 int ctask_requests_make(uint32_t room);
 /** In a forked child. */
 void ctask_requests_forget(void);
-
-/** A block (`with`) of a construct that the task is inside of, and that takes the request back where it ends. */
-struct ctask_block {
-	const void *construct; /**< NULL: there is none */
-	/**
-	 * An attribute of it, and its value when it asked: another one is there soon at the same
-	 * address, where blocks are entered in a loop. NULL, or a number that another has not …
-	 */
-	const char *when;
-	double when_s;
-	const char *fired; /**< … or one that is true once it has asked; or NULL */
-};
 
 /** Record @p id, which was just put, asks @p task. The caller holds the lock. */
 void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_block *block);
