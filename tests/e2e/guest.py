@@ -8,12 +8,14 @@ Standard output, standard error and the exit status must be equal; and the agent
 there, or equal would mean nothing: the program's own history says so.
 Exit status 0 when all is equal, 1 when not, 77 when it cannot be tried here.
 """
+import functools
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import interpreters
 from cancels import agent_path
@@ -157,7 +159,8 @@ def name_of(test):
 
 def compare_own_tests(interpreter):
     began = time.monotonic()
-    bare, guest = own_tests(interpreter, False), own_tests(interpreter, True)
+    with ThreadPoolExecutor(2) as pool:  # at the same time: minutes, else
+        bare, guest = pool.map(functools.partial(own_tests, interpreter), (False, True))
     unlike = [test for test in sorted(set(bare) | set(guest)) if bare.get(test) != guest.get(test)]
     wrong = 0
     for test in unlike:  # it may be one that now and then fails by itself
