@@ -16,6 +16,9 @@ enum ctask_probe_kind {
 	CTASK_PROBE_THROW, /* coroutine.throw(): an exception is delivered to a task that was asked */
 	CTASK_PROBE_GONE,    /* a task that was asked is freed */
 	CTASK_PROBE_ENTERED, /* Task.cancelling(): a timeout is entered */
+	CTASK_PROBE_LOAD,    /* asyncio's tasks are about to be loaded */
+	CTASK_PROBE_EXEC,    /* the process is another program from now on */
+	CTASK_PROBE_EXIT,    /* the process has ended */
 };
 
 /* What a piece of memory is. */

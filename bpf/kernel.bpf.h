@@ -17,8 +17,18 @@ struct thread_struct {
 	unsigned long fsbase;
 } __attribute__((preserve_access_index));
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct { /* include/linux/sched/signal.h; live: threads that go on */
+	atomic_t live;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	struct thread_struct thread;
+	int tgid;
+	struct signal_struct *signal;
 } __attribute__((preserve_access_index));
 
 #endif

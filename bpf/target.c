@@ -112,17 +112,20 @@ static int place_of(pid_t pid, uint64_t addr, struct ctask_hook_place *ret)
 	if (!maps)
 		return -errno;
 	while (ret_code && getline(&line, &room, maps) > 0) {
-		uint64_t start, end, offset;
+		uint64_t start, end, offset, inode;
+		unsigned int major, minor;
 		int name_at = 0;
 
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %*s %n", &start, &end,
-			   &offset, &name_at) != 3 ||
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %x:%x %" SCNu64 " %n",
+			   &start, &end, &offset, &major, &minor, &inode, &name_at) != 6 ||
 		    addr < start || addr >= end || !name_at || line[name_at] != '/')
 			continue;
 		/* The kernel's own link: right whatever the path says, in any mount namespace. */
 		snprintf(ret->path, sizeof(ret->path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
 			 (int)pid, start, end);
 		ret->offset = addr - start + offset;
+		ret->device = (uint64_t)major << 32 | minor;
+		ret->inode = inode;
 		ret_code = 0;
 	}
 	fclose(maps);
@@ -204,10 +207,9 @@ static void take_layout(const struct ctask_layout *l, struct ctask_probe_target 
 	t->exception_context = l->minor < 11 ? EXCEPTION_CONTEXT_310 : EXCEPTION_CONTEXT_311;
 }
 
-static int hook(struct ctask_heap *heap, pid_t pid, uint64_t addr, const char *what,
-		struct ctask_hook_place *ret, struct ctask_error *err)
+static int hook(pid_t pid, uint64_t addr, const char *what, struct ctask_hook_place *ret,
+		struct ctask_error *err)
 {
-	(void)heap;
 	if (!addr || place_of(pid, addr, ret))
 		return ctask_fail(err, EPROTO, "the code of %s in process %d is in no file", what,
 				  (int)pid);
@@ -244,6 +246,9 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 		   1);
 	find_items(heap, dict_of_module(heap, found[3]), thread_items, &ret_facts->threads_active,
 		   1);
+	if (!in_tasks[0])
+		return ctask_fail(err, EAGAIN, "process %d is just about to load asyncio",
+				  (int)pid);
 	ctask_codes_set_library(&walk->codes, in_tasks[0]);
 	if (!in_c[0])
 		return ctask_fail(err, ENOTSUP, "asyncio in process %d has no tasks written in C",
@@ -264,22 +269,33 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 
 	addr = method_of(heap, in_c[0], "cancel", &flags);
 	ret_target->has_arguments = flags & METH_FASTCALL;
-	ret = hook(heap, pid, addr, "Task.cancel", &ret_hooks[CTASK_HOOK_CANCEL], err);
+	ret = hook(pid, addr, "Task.cancel", &ret_hooks[CTASK_HOOK_CANCEL], err);
 	if (!ret)
-		ret = hook(heap, pid, method_of(heap, coroutine, "throw", &unused),
-			   "coroutine.throw", &ret_hooks[CTASK_HOOK_THROW], err);
+		ret = hook(pid, method_of(heap, coroutine, "throw", &unused), "coroutine.throw",
+			   &ret_hooks[CTASK_HOOK_THROW], err);
 	if (!ret && ctask_heap_u64(heap, in_c[0] + TYPE_DEALLOC, &dealloc))
 		ret = -EFAULT;
 	if (!ret)
-		ret = hook(heap, pid, dealloc, "a task's end", &ret_hooks[CTASK_HOOK_FREE], err);
+		ret = hook(pid, dealloc, "a task's end", &ret_hooks[CTASK_HOOK_FREE], err);
 	addr = method_of(heap, in_c[0], "uncancel", &unused);
 	if (!ret && addr)
-		ret = hook(heap, pid, addr, "Task.uncancel", &ret_hooks[CTASK_HOOK_UNCANCEL], err);
+		ret = hook(pid, addr, "Task.uncancel", &ret_hooks[CTASK_HOOK_UNCANCEL], err);
 	addr = method_of(heap, in_c[0], "cancelling", &unused);
 	if (!ret && addr)
-		ret = hook(heap, pid, addr, "Task.cancelling", &ret_hooks[CTASK_HOOK_CANCELLING],
-			   err);
+		ret = hook(pid, addr, "Task.cancelling", &ret_hooks[CTASK_HOOK_CANCELLING], err);
 	return ret;
+}
+
+bool ctask_target_has_asyncio(struct ctask_walk *walk)
+{
+	return modules_with_asyncio(walk) != 0;
+}
+
+int ctask_target_loader(struct ctask_walk *walk, pid_t pid, struct ctask_hook_place *ret_place)
+{
+	uint64_t addr = exported(walk, pid, "PyInit__asyncio");
+
+	return addr ? place_of(pid, addr, ret_place) : -ENOENT;
 }
 
 void ctask_target_threads(struct ctask_walk *walk,

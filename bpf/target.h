@@ -19,8 +19,9 @@ enum ctask_hook {
 
 /** A function in a mapped file. */
 struct ctask_hook_place {
-	uint64_t offset; /**< in the file; 0 = this version has none */
-	char path[128];	 /**< that leads us to the file */
+	uint64_t offset;	/**< in the file; 0 = this version has none */
+	uint64_t device, inode; /**< as /proc/PID/maps tells them */
+	char path[128];		/**< that leads us to the file while the process has it mapped */
 };
 
 /** What asyncio has at hand in a process. */
@@ -32,11 +33,16 @@ struct ctask_asyncio_facts {
 
 /**
  * Look at what @p walk was made for, through its live memory. -ENOTSUP when it has not
- * loaded asyncio; -EPROTO when something is not where it should be.
+ * loaded asyncio, -EAGAIN when it is doing so; -EPROTO when something is not where it should be.
  */
 int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_target *ret_target,
 		      struct ctask_hook_place *ret_hooks, struct ctask_asyncio_facts *ret_facts,
 		      struct ctask_error *err);
+
+/** True when it has loaded asyncio, or begun to. */
+bool ctask_target_has_asyncio(struct ctask_walk *walk);
+/** The function that loads asyncio's tasks into any process with the same file. -errno when there is none. */
+int ctask_target_loader(struct ctask_walk *walk, pid_t pid, struct ctask_hook_place *ret_place);
 
 /** Call @p see for each of Python's threads: its pthread_self(), and what it is to Python. */
 void ctask_target_threads(struct ctask_walk *walk,
