@@ -24,7 +24,7 @@ int ctask_recorder_history(const struct ctask_recorder *recorder)
 	return -ENOSYS;
 }
 
-void ctask_recorder_catch_up(struct ctask_recorder *recorder)
+void ctask_recorder_stop(struct ctask_recorder *recorder)
 {
 	(void)recorder;
 }

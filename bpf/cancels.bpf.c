@@ -672,7 +672,9 @@ static __always_inline void end(struct thread *th, struct ctask_probe_event *eve
 
 	event->pieces_cut = th->cut;
 	event->bytes = bytes;
-	if (bytes > CTASK_PROBE_ROOM || bpf_ringbuf_output(&ring, th->bytes, bytes, flags))
+	/* Of other kinds only the outcome of a request is to be had: without them it is looked for, or unknown. */
+	if ((bytes > CTASK_PROBE_ROOM || bpf_ringbuf_output(&ring, th->bytes, bytes, flags)) &&
+	    event->kind == CTASK_PROBE_CANCEL)
 		__sync_fetch_and_add(&lost, 1);
 }
 

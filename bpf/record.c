@@ -30,8 +30,9 @@ struct ctask_recorder {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stop;
-	atomic_uint rounds; /* of the thread */
+	bool open_requests; /* whose outcome is to be watched for */
 	uint64_t asked;	    /* requests that were seen */
+	uint64_t lost;	    /* that the history counts */
 };
 
 static void take(void *arg, const struct ctask_probe_event *event)
@@ -73,17 +74,27 @@ static int64_t clock_us(clockid_t clock)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static void one_round(struct ctask_recorder *rec, int wait_ms)
+{
+	uint64_t lost;
+
+	ctask_probes_poll(rec->probes, wait_ms);
+	follow_new_codes(rec);
+	rec->open_requests = ctask_resolver_watch(rec->subject->resolver);
+	lost = ctask_probes_lost(rec->probes);
+	rec->subject->history.header->lost_records += lost - rec->lost;
+	rec->lost = lost;
+}
+
 static void *run(void *arg)
 {
 	struct ctask_recorder *rec = arg;
-	bool open_requests = false, armed = false;
+	bool armed = false;
 	int64_t asked_us = 0;
-	uint64_t asked = 0, lost, told = 0;
+	uint64_t asked = 0;
 
 	while (!atomic_load(&rec->stop)) {
-		ctask_probes_poll(rec->probes, open_requests ? WATCH_MS : IDLE_MS);
-		follow_new_codes(rec);
-		open_requests = ctask_resolver_watch(rec->subject->resolver);
+		one_round(rec, rec->open_requests ? WATCH_MS : IDLE_MS);
 		if (rec->asked != asked) {
 			asked = rec->asked;
 			asked_us = clock_us(CLOCK_MONOTONIC);
@@ -94,11 +105,11 @@ static void *run(void *arg)
 			ctask_build_arm(rec->build, false);
 			armed = false;
 		}
-		lost = ctask_probes_lost(rec->probes);
-		rec->subject->history.header->lost_records += lost - told;
-		told = lost;
-		atomic_fetch_add(&rec->rounds, 1);
 	}
+	/* First no more comes; then there is an end to what has come. */
+	ctask_build_detach(rec->build);
+	rec->build = NULL;
+	one_round(rec, 0);
 	return NULL;
 }
 
@@ -156,14 +167,20 @@ int ctask_recorder_create(pid_t pid, struct ctask_recorder **ret_recorder, struc
 	return ret;
 }
 
+void ctask_recorder_stop(struct ctask_recorder *rec)
+{
+	if (!rec->has_thread)
+		return;
+	atomic_store(&rec->stop, true);
+	pthread_join(rec->thread, NULL);
+	rec->has_thread = false;
+}
+
 void ctask_recorder_destroy(struct ctask_recorder *rec)
 {
 	if (!rec)
 		return;
-	if (rec->has_thread) {
-		atomic_store(&rec->stop, true);
-		pthread_join(rec->thread, NULL);
-	}
+	ctask_recorder_stop(rec);
 	ctask_build_detach(rec->build);
 	ctask_probes_destroy(rec->probes);
 	ctask_subject_destroy(rec->subject);
@@ -175,14 +192,4 @@ int ctask_recorder_history(const struct ctask_recorder *rec)
 	int fd = fcntl(rec->subject->history.fd, F_DUPFD_CLOEXEC, 3);
 
 	return fd < 0 ? -errno : fd;
-}
-
-void ctask_recorder_catch_up(struct ctask_recorder *rec)
-{
-	unsigned int from = atomic_load(&rec->rounds);
-	const struct timespec while_it_works = { .tv_nsec = 1000000 };
-
-	/* Two rounds: the one under way may have looked before. */
-	for (int i = 0; i < 1000 && atomic_load(&rec->rounds) - from < 2; i++)
-		nanosleep(&while_it_works, NULL);
 }

@@ -17,7 +17,7 @@ int ctask_recorder_create(pid_t pid, struct ctask_recorder **ret_recorder, struc
 void ctask_recorder_destroy(struct ctask_recorder *recorder);
 /** A descriptor of the history that it writes, as an agent's; the caller closes it. -errno. */
 int ctask_recorder_history(const struct ctask_recorder *recorder);
-/** Wait until what happened before now is in the history. */
-void ctask_recorder_catch_up(struct ctask_recorder *recorder);
+/** Detach, and bring all that was seen until then into the history. That may take seconds, if there was much. */
+void ctask_recorder_stop(struct ctask_recorder *recorder);
 
 #endif

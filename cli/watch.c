@@ -250,7 +250,7 @@ static int watch_on(struct following *f, const sigset_t *unblocked, struct ctask
 		if (!over)
 			more = wait_for_more(f, unblocked);
 		if (f->watch->recorder && (over || !more))
-			ctask_recorder_catch_up(f->watch->recorder);
+			ctask_recorder_stop(f->watch->recorder);
 		ret = ctask_history_reader_changed(f->reader, err);
 		if (ret > 0)
 			ret = take(f, err);
