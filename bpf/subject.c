@@ -196,6 +196,7 @@ void ctask_subject_codes(struct ctask_subject *s,
 {
 	struct putting putting = { s, put, arg };
 
+	look_anew(s);
 	ctask_target_functions(&s->walk, put_code, &putting);
 }
 
