@@ -6,10 +6,12 @@
 #include <time.h>
 #include <uthash.h>
 
+#include "bpf/objects.h"
+#include "bpf/tasks.h"
+
 enum {
 	MICRO = 1000000,
 	SETTLED_AT_ONCE = 64,
-	BLOCKS_AT_ONCE = 16,
 	CALM_LOOKS = 2, /* in a row, before a task is said to go on */
 	ENTERED = 1 << 14,
 };
@@ -28,7 +30,7 @@ struct asked {
 struct link {
 	uint64_t older;
 	double asked_at;
-	bool of_block;
+	struct ctask_asking_block block;
 };
 
 struct ctask_requests {
@@ -37,6 +39,7 @@ struct ctask_requests {
 	struct asked *tasks, *coros;
 	struct link *links;
 	double last_look;
+	struct ctask_stack_seen chain; /* reused */
 	struct entered {
 		uint64_t construct;
 		double at;
@@ -139,7 +142,7 @@ static void set_outcome(struct ctask_requests *r, struct ctask_record *record,
 static enum ctask_outcome ended(struct ctask_requests *r, const struct ctask_record *record,
 				enum ctask_outcome outcome)
 {
-	if (link_of(r, record->id)->of_block &&
+	if (link_of(r, record->id)->block.construct &&
 	    (outcome == CTASK_OUTCOME_RETURNED || outcome == CTASK_OUTCOME_RAISED))
 		return CTASK_OUTCOME_ABSORBED;
 	return outcome;
@@ -154,12 +157,12 @@ static void finish(struct ctask_requests *r, struct asked *entry, enum ctask_out
 	forget(r, entry);
 }
 
-void ctask_requests_add(struct ctask_requests *r, uint64_t task, uint64_t coro, uint64_t waiter,
-			uint64_t id, double now, bool of_block)
+void ctask_requests_add(struct ctask_requests *r, const struct ctask_asked *who, uint64_t id,
+			double now, const struct ctask_asking_block *block)
 {
-	struct asked *entry = find(r, task);
+	struct asked *entry = find(r, who->task);
 
-	if (entry && entry->coro != coro) { /* another task, at the same address */
+	if (entry && entry->coro != who->coro) { /* another task, at the same address */
 		finish(r, entry, CTASK_OUTCOME_UNKNOWN, now, 0);
 		entry = NULL;
 	}
@@ -167,18 +170,17 @@ void ctask_requests_add(struct ctask_requests *r, uint64_t task, uint64_t coro, 
 		entry = calloc(1, sizeof(*entry));
 		if (!entry)
 			return;
-		entry->task = task;
-		entry->coro = coro;
+		entry->task = who->task;
+		entry->coro = who->coro;
 		HASH_ADD(by_task, r->tasks, task, sizeof(entry->task), entry);
 		HASH_ADD(by_coro, r->coros, coro, sizeof(entry->coro), entry);
 	}
-	*link_of(r, id) =
-		(struct link){ .older = entry->newest, .asked_at = now, .of_block = of_block };
+	*link_of(r, id) = (struct link){ .older = entry->newest, .asked_at = now, .block = *block };
 	entry->newest = id;
 	entry->calm = 0;
 	if (!entry->unseen) {
 		entry->unseen = id;
-		entry->waiter = waiter;
+		entry->waiter = who->waiter;
 	}
 }
 
@@ -190,13 +192,10 @@ static void see(struct asked *entry)
 	entry->unseen = 0;
 }
 
-void ctask_requests_delivered(struct ctask_requests *r, uint64_t coro, uint64_t exception,
-			      double now)
+void ctask_requests_delivered(struct ctask_requests *r, uint64_t coro)
 {
 	struct asked *entry;
 
-	(void)exception;
-	(void)now;
 	HASH_FIND(by_coro, r->coros, &coro, sizeof(coro), entry);
 	if (entry)
 		see(entry);
@@ -240,41 +239,54 @@ void ctask_requests_gone(struct ctask_requests *r, uint64_t task, double now)
 		       now > r->last_look ? now - r->last_look : 0);
 }
 
-static void watch_alive(struct ctask_requests *r, struct asked *entry, double now, double since)
+/* What is at the address of @p block now is another one, entered since. */
+static bool is_another(struct ctask_requests *r, const struct ctask_asking_block *block)
 {
-	uint64_t blocks[BLOCKS_AT_ONCE], ids[BLOCKS_AT_ONCE];
-	bool inside[BLOCKS_AT_ONCE] = { false }, running, busy;
+	struct ctask_heap *heap = r->resolver->heap;
+	uint64_t value;
+	int64_t fired;
+
+	if (block->when)
+		return ctask_attr(heap, block->construct, block->when, &value) ||
+		       ctask_seconds_of(heap, value) != block->when_s;
+	return block->fired && !ctask_attr(heap, block->construct, block->fired, &value) &&
+	       !(ctask_int_value(heap, value, &fired) == 0 && fired);
+}
+
+/* The requests of blocks that the task has left by now. */
+static void absorb_left_blocks(struct ctask_requests *r, struct asked *entry,
+			       const struct ctask_stack_seen *chain, double now, double since)
+{
 	struct ctask_record *record = open_from(r, entry->newest);
-	uint64_t waiter = ctask_task_waiter(r->resolver, entry->task);
-	uint32_t count = 0;
+
+	for (int n = 0; record && n < SETTLED_AT_ONCE && !chain->cut;
+	     n++, record = older_open(r, record)) {
+		const struct ctask_asking_block *block = &link_of(r, record->id)->block;
+
+		if (block->construct &&
+		    (!ctask_stack_is_inside(r->resolver->heap, chain, block->construct) ||
+		     is_another(r, block)))
+			set_outcome(r, record, CTASK_OUTCOME_ABSORBED, now, now - since);
+	}
+}
+
+static void settle_alive(struct ctask_requests *r, struct asked *entry,
+			 const struct ctask_stack_seen *chain, double now, double since)
+{
+	enum ctask_busy busy = ctask_task_busy(r->resolver, entry->task, chain);
+	struct ctask_record *record;
 	int n = 0;
 
-	if (record && record->outcome == CTASK_OUTCOME_SWALLOWED)
-		return;
-	if (entry->unseen && entry->waiter && waiter && waiter != entry->waiter)
-		see(entry); /* it goes on with what it waited for, which kept the request to itself */
-	if (entry->unseen && (ctask_coro_is_probed(r->resolver, entry->coro) ||
-			      now - link_of(r, entry->unseen)->asked_at < UNSEEN_LOST_S))
-		return;
-	for (; record && count < BLOCKS_AT_ONCE; record = older_open(r, record))
-		if (link_of(r, record->id)->of_block) {
-			blocks[count] = record->scope;
-			ids[count++] = record->id;
-		}
-	busy = ctask_task_is_busy(r->resolver, entry->task, blocks, count, inside, &running);
-	if (running) {
+	if (busy == CTASK_BUSY_RUNS) {
 		entry->calm = 0;
 		return;
 	}
 	see(entry);
 	if (++entry->calm < CALM_LOOKS)
 		return;
-	for (uint32_t i = 0; i < count; i++) {
-		record = ctask_bpf_record(r->history, ids[i]);
-		if (record && is_open(record) && !inside[i])
-			set_outcome(r, record, CTASK_OUTCOME_ABSORBED, now, now - since);
-	}
-	for (record = open_from(r, entry->newest); !busy && record && n++ < SETTLED_AT_ONCE;
+	absorb_left_blocks(r, entry, chain, now, since);
+	for (record = open_from(r, entry->newest);
+	     busy == CTASK_BUSY_NOT && record && n++ < SETTLED_AT_ONCE;
 	     record = older_open(r, record)) {
 		if (record->outcome == CTASK_OUTCOME_SWALLOWED)
 			break;
@@ -282,6 +294,22 @@ static void watch_alive(struct ctask_requests *r, struct asked *entry, double no
 	}
 	if (!open_from(r, entry->newest))
 		forget(r, entry);
+}
+
+static void watch_alive(struct ctask_requests *r, struct asked *entry, double now, double since)
+{
+	const struct ctask_record *newest = open_from(r, entry->newest);
+	uint64_t waiter = ctask_task_waiter(r->resolver, entry->task);
+
+	if (newest && newest->outcome == CTASK_OUTCOME_SWALLOWED)
+		return;
+	if (entry->unseen && entry->waiter && waiter && waiter != entry->waiter)
+		see(entry); /* it goes on with what it waited for, which kept the request to itself */
+	if (entry->unseen && (ctask_coro_is_probed(r->resolver, entry->coro) ||
+			      now - link_of(r, entry->unseen)->asked_at < UNSEEN_LOST_S))
+		return;
+	ctask_stack_of_coro(&r->resolver->stacks, entry->coro, &r->chain);
+	settle_alive(r, entry, &r->chain, now, since);
 }
 
 bool ctask_requests_watch(struct ctask_requests *r)
@@ -292,13 +320,15 @@ bool ctask_requests_watch(struct ctask_requests *r)
 	HASH_ITER(by_task, r->tasks, entry, next)
 	{
 		enum ctask_ending ending = ctask_task_ending(r->resolver, entry->task);
-		uint64_t coro = ctask_task_coro_now(r->resolver, entry->task);
+		uint64_t coro = ctask_task_coro(r->resolver, entry->task);
 
-		if (ending == CTASK_UNREADABLE || (coro && coro != entry->coro))
+		/* Freed, and its memory is something else: only a task that is done has no coroutine. */
+		if (ending == CTASK_UNREADABLE ||
+		    (coro != entry->coro && (coro || ending == CTASK_GOES_ON)))
 			finish(r, entry, CTASK_OUTCOME_UNKNOWN, now, now - since);
 		else if (ending != CTASK_GOES_ON)
 			finish(r, entry, outcomes[ending], now, now - since);
-		else if (coro)
+		else
 			watch_alive(r, entry, now, since);
 	}
 	r->last_look = now;
