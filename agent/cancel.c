@@ -589,7 +589,7 @@ static uint64_t record_call(const struct ctask_call *call, struct py_object *mes
 	};
 	a.ask.exception = 0;
 	a.ask.is_unnamed_callback = false;
-	a.ask.block = (struct ctask_block){ 0 };
+	a.ask.block = (struct ctask_asking_block){ 0 };
 	a.target_name = ctask_task_name(a.target, a.target_copy, sizeof(a.target_copy));
 	ctask_stack_of_thread(&a.stack);
 	ctask_stack_of_task(&a.chain, a.target);

@@ -32,7 +32,7 @@ struct asked {
 struct link {
 	uint64_t older;	 /* of the same task */
 	double asked_at; /* monotonic clock */
-	struct ctask_block block;
+	struct ctask_asking_block block;
 };
 
 static struct asked *table; /* open addressing; capacity is a power of two */
@@ -118,7 +118,7 @@ static void set_outcome(struct ctask_record *record, enum ctask_outcome outcome,
 	ctask_record_end(record);
 }
 
-void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_block *block)
+void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_asking_block *block)
 {
 	struct asked *entry = find(task);
 
@@ -205,7 +205,7 @@ static void finish(struct py_object *task, enum ctask_outcome outcome)
 }
 
 /* The requests of blocks that @p task has seen and may have left by now. */
-static int blocks_of(struct py_object *task, uint64_t *ids, struct ctask_block *blocks)
+static int blocks_of(struct py_object *task, uint64_t *ids, struct ctask_asking_block *blocks)
 {
 	struct ctask_record *record;
 	struct asked *entry;
@@ -215,7 +215,7 @@ static int blocks_of(struct py_object *task, uint64_t *ids, struct ctask_block *
 	entry = asked(task);
 	record = entry && entry->blocks ? open_from(entry->newest) : NULL;
 	for (int i = 0; record && i < SETTLED_AT_ONCE && count < BLOCKS_AT_ONCE; i++) {
-		const struct ctask_block *block = &link_of(record->id)->block;
+		const struct ctask_asking_block *block = &link_of(record->id)->block;
 		bool unseen = entry->unseen && record->id >= entry->unseen;
 
 		if (!unseen && block->construct) {
@@ -229,7 +229,7 @@ static int blocks_of(struct py_object *task, uint64_t *ids, struct ctask_block *
 }
 
 /* What is at the address of @p block now is another one, entered since. */
-static bool is_another(const struct ctask_block *block)
+static bool is_another(const struct ctask_asking_block *block)
 {
 	struct py_object *construct = (struct py_object *)(uintptr_t)block->construct; /* NOLINT */
 	struct py_object *value;
@@ -244,7 +244,7 @@ static bool is_another(const struct ctask_block *block)
 
 static void absorb_left_blocks(struct py_object *task)
 {
-	struct ctask_block blocks[BLOCKS_AT_ONCE];
+	struct ctask_asking_block blocks[BLOCKS_AT_ONCE];
 	uint64_t ids[BLOCKS_AT_ONCE];
 	struct ctask_stack_seen chain;
 	int count = blocks_of(task, ids, blocks);

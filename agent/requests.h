@@ -23,7 +23,8 @@ int ctask_requests_make(uint32_t room);
 void ctask_requests_forget(void);
 
 /** Record @p id, which was just put, asks @p task. The caller holds the lock. */
-void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_block *block);
+void ctask_requests_add(struct py_object *task, uint64_t id,
+			const struct ctask_asking_block *block);
 /** @p record is about to be overwritten. The caller holds the lock. */
 void ctask_requests_evict(const struct ctask_record *record);
 /** @p id, the newest, was no request after all. The caller holds the lock. */

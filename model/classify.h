@@ -21,7 +21,7 @@ struct ctask_call_frames {
 };
 
 /** A block (`with`) of a construct that the target is inside of, and that takes the request back where it ends. */
-struct ctask_block {
+struct ctask_asking_block {
 	uint64_t construct; /**< 0: there is none */
 	/**
 	 * An attribute of it, and its value when it asked: another one is there soon at the same
@@ -51,7 +51,7 @@ struct ctask_asking {
 	uint64_t exception;
 	/** The requester is a callback that has no frame. */
 	bool is_unnamed_callback;
-	struct ctask_block block;
+	struct ctask_asking_block block;
 	double when; /**< the deadline of the construct that decided, on the loop's clock; NAN = not known */
 };
 
