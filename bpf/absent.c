@@ -30,11 +30,8 @@ void ctask_recorder_stop(struct ctask_recorder *recorder)
 	(void)recorder;
 }
 
-int ctask_host_create(ctask_host_file *file, void *arg, struct ctask_host **ret_host,
-		      struct ctask_error *err)
+int ctask_host_create(struct ctask_host **ret_host, struct ctask_error *err)
 {
-	(void)file;
-	(void)arg;
 	(void)ret_host;
 	return ctask_fail(
 		err, ENOSYS,

@@ -46,14 +46,13 @@ static void lay_out(struct ctask_history_header *h, size_t bytes)
 	h->file_bytes = h->births_at + sizeof(struct ctask_birth);
 }
 
-int ctask_bpf_history_init(struct ctask_bpf_history *history, size_t bytes, int fd,
-			   struct ctask_error *err)
+int ctask_bpf_history_init(struct ctask_bpf_history *history, size_t bytes, struct ctask_error *err)
 {
 	struct ctask_history_header plan = { .flags = CTASK_HISTORY_BY_BPF }, *h;
 
 	*history = (struct ctask_bpf_history){ .fd = -1 };
 	lay_out(&plan, bytes);
-	history->fd = fd >= 0 ? fd : memfd_create(CTASK_HISTORY_NAME, MFD_CLOEXEC);
+	history->fd = memfd_create(CTASK_HISTORY_NAME, MFD_CLOEXEC);
 	if (history->fd < 0 || ftruncate(history->fd, (off_t)plan.file_bytes))
 		return ctask_fail(err, errno, "no memory can be made for the history: %m");
 	h = mmap(NULL, plan.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, history->fd, 0);

@@ -19,8 +19,7 @@ struct ctask_bpf_history {
 	struct ctask_table known_words, known_places; /* hash -> word; key of the caller -> place */
 };
 
-/** @p fd: an empty file for it, which goes over, also on failure; -1: one in memory is made. */
-int ctask_bpf_history_init(struct ctask_bpf_history *history, size_t bytes, int fd,
+int ctask_bpf_history_init(struct ctask_bpf_history *history, size_t bytes,
 			   struct ctask_error *err);
 void ctask_bpf_history_fini(struct ctask_bpf_history *history);
 

@@ -89,8 +89,6 @@ struct ctask_host {
 	struct build *builds;
 	uint64_t builds_made;
 	uint32_t processes; /* numbers that were given */
-	ctask_host_file *file;
-	void *arg;
 	int64_t list_us;
 	atomic_uint_fast64_t lost, lost_events;
 	atomic_uint refused;
@@ -326,11 +324,10 @@ static int open_reader(struct known *k, struct ctask_history_reader **ret, struc
 	return ctask_history_reader_open_file(fd, k->pid, ret, err);
 }
 
-static int begin_subject(struct ctask_host *h, struct known *k, struct ctask_history_reader **ret,
+static int begin_subject(struct known *k, struct ctask_history_reader **ret,
 			 struct ctask_error *err)
 {
-	int fd = h->file ? h->file(h->arg, k->pid, k->start_ticks) : -1;
-	int retval = ctask_subject_begin(k->subject, HISTORY_BYTES, fd, err);
+	int retval = ctask_subject_begin(k->subject, HISTORY_BYTES, err);
 
 	return retval ? retval : open_reader(k, ret, err);
 }
@@ -352,7 +349,7 @@ static int follow(struct ctask_host *h, struct known *k, struct ctask_error *err
 	struct ctask_probe_target *target = &k->subject->target;
 	uint64_t calls;
 	bool was_attached;
-	int ret = begin_subject(h, k, &reader, err);
+	int ret = begin_subject(k, &reader, err);
 
 	if (!ret)
 		ret = take_build(h, k, err);
@@ -383,7 +380,7 @@ static int adopt(struct ctask_host *h, struct known *k, const struct ctask_probe
 	int ret = k->subject ? 0 : ctask_subject_create(k->pid, &k->subject, err);
 
 	if (!ret)
-		ret = begin_subject(h, k, &reader, err);
+		ret = begin_subject(k, &reader, err);
 	if (!ret)
 		ret = take_build(h, k, err);
 	if (ret) {
@@ -709,16 +706,13 @@ static int check_namespace(struct ctask_error *err)
 			  "ctaskctl there (docker run --pid=host)");
 }
 
-int ctask_host_create(ctask_host_file *file, void *arg, struct ctask_host **ret_host,
-		      struct ctask_error *err)
+int ctask_host_create(struct ctask_host **ret_host, struct ctask_error *err)
 {
 	struct ctask_host *h = calloc(1, sizeof(*h));
 	int ret;
 
 	if (!h)
 		return ctask_fail(err, ENOMEM, "out of memory");
-	h->file = file;
-	h->arg = arg;
 	h->last_news = &h->first_news;
 	pthread_mutex_init(&h->lock, NULL);
 	ret = check_namespace(err);

@@ -29,16 +29,12 @@ struct ctask_host_news {
 	char why[512];
 };
 
-/** Where the history of a process goes: an empty file, or -1: memory is taken. Called from another thread. */
-typedef int ctask_host_file(void *arg, pid_t pid, uint64_t start_ticks);
-
 /**
  * Follow the processes of this host that have asyncio: through the agent where there is one, else by probes.
  * When this returns nothing of those that are there is missed any more. -EPERM names the right that
  * is missing, -ENOSYS what the kernel lacks.
  */
-int ctask_host_create(ctask_host_file *file, void *arg, struct ctask_host **ret_host,
-		      struct ctask_error *err);
+int ctask_host_create(struct ctask_host **ret_host, struct ctask_error *err);
 /** Detach. NULL is fine. */
 void ctask_host_destroy(struct ctask_host *host);
 /** The oldest news that was not given yet. False when there are none. */

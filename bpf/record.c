@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "bpf/probes.h"
 #include "bpf/subject.h"
@@ -130,18 +129,14 @@ static int attach(struct ctask_recorder *rec, struct ctask_error *err)
 	return ret;
 }
 
-static int start(struct ctask_recorder *rec, pid_t pid, int fd, struct ctask_error *err)
+static int start(struct ctask_recorder *rec, pid_t pid, struct ctask_error *err)
 {
 	int ret = ctask_subject_create(pid, &rec->subject, err);
 
 	if (ret == -EPERM)
 		ret = ctask_probes_refused(CTASK_STEP_READ, EPERM, err);
-	if (ret) {
-		if (fd >= 0)
-			close(fd);
-		return ret;
-	}
-	ret = ctask_subject_begin(rec->subject, HISTORY_BYTES, fd, err);
+	if (!ret)
+		ret = ctask_subject_begin(rec->subject, HISTORY_BYTES, err);
 	if (!ret)
 		ret = ctask_probes_create(false, take, rec, &rec->probes, err);
 	if (!ret)
@@ -158,7 +153,7 @@ static int start(struct ctask_recorder *rec, pid_t pid, int fd, struct ctask_err
 int ctask_recorder_create(pid_t pid, struct ctask_recorder **ret_recorder, struct ctask_error *err)
 {
 	struct ctask_recorder *rec = calloc(1, sizeof(*rec));
-	int ret = rec ? start(rec, pid, -1, err) : ctask_fail(err, ENOMEM, "out of memory");
+	int ret = rec ? start(rec, pid, err) : ctask_fail(err, ENOMEM, "out of memory");
 
 	if (ret)
 		ctask_recorder_destroy(rec);

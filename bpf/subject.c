@@ -151,8 +151,7 @@ static void describe(struct ctask_subject *s)
 	memcpy(h->python_version, s->python.version, sizeof(h->python_version));
 }
 
-int ctask_subject_begin(struct ctask_subject *s, size_t history_bytes, int fd,
-			struct ctask_error *err)
+int ctask_subject_begin(struct ctask_subject *s, size_t history_bytes, struct ctask_error *err)
 {
 	struct ctask_asyncio_facts facts;
 	int ret;
@@ -161,7 +160,7 @@ int ctask_subject_begin(struct ctask_subject *s, size_t history_bytes, int fd,
 	ret = ctask_target_find(&s->walk, s->pid, &s->target, s->hooks, &facts, err);
 	if (ret)
 		return ret;
-	ret = ctask_bpf_history_init(&s->history, history_bytes, fd, err);
+	ret = ctask_bpf_history_init(&s->history, history_bytes, err);
 	if (ret)
 		return ret;
 	describe(s);

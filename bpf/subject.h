@@ -35,9 +35,9 @@ void ctask_subject_destroy(struct ctask_subject *subject);
 bool ctask_subject_has_asyncio(struct ctask_subject *subject);
 /**
  * Find what to probe, and begin a history of at most @p history_bytes. Errors as of ctask_target_find(),
- * and -ENOMEM; it can be tried again. @p fd: a file for the history, which goes over; -1: memory is taken.
+ * and -ENOMEM; after -EAGAIN it can be tried again.
  */
-int ctask_subject_begin(struct ctask_subject *subject, size_t history_bytes, int fd,
+int ctask_subject_begin(struct ctask_subject *subject, size_t history_bytes,
 			struct ctask_error *err);
 /** Say in the history since when it is, microseconds since the epoch. */
 void ctask_subject_since(struct ctask_subject *subject, int64_t since_us);
