@@ -76,7 +76,8 @@ struct ctask_birth_facts {
  * brought about, and that stacks and frames are inside their arrays.
  */
 struct ctask_history {
-	int32_t pid; /**< as the reader sees it */
+	int32_t pid;	      /**< as the reader sees it */
+	ctask_text container; /**< that the process is in; NULL when in none, or not known */
 	char python_version[32];
 	int64_t since_us;    /**< recorded from then on */
 	int64_t read_at_us;  /**< when this was what was known */

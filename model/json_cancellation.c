@@ -124,6 +124,8 @@ void ctask_json_cancellation(struct ctask_json_writer *w, const struct ctask_his
 	ctask_json_int(w, "id", (int64_t)c->id);
 	ctask_json_time(w, "time", c->time_us);
 	ctask_json_known_int(w, "pid", history->pid > 0, history->pid);
+	if (history->container)
+		ctask_json_text(w, "container", history->container);
 	ctask_json_word(w, "source", ctask_cancellation_source_words[c->source]);
 	write_target(w, history, c, frames);
 	write_requester(w, c);
@@ -162,16 +164,40 @@ int ctask_json_write_cancellations(const struct ctask_history *history, const bo
 	return written ? ctask_json_finish(&w, err) : 0;
 }
 
+static void begin_attached(struct ctask_json_writer *w, int32_t pid,
+			   enum ctask_cancellation_source source)
+{
+	ctask_json_begin_object(w, NULL);
+	ctask_json_word(w, "schema", "ctask.attached");
+	ctask_json_int(w, "version", 1);
+	ctask_json_known_int(w, "pid", pid > 0, pid);
+	ctask_json_word(w, "source", ctask_cancellation_source_words[source]);
+}
+
 int ctask_json_write_attached(int32_t pid, enum ctask_cancellation_source source, FILE *out,
 			      struct ctask_error *err)
 {
 	struct ctask_json_writer w = { .out = out };
 
-	ctask_json_begin_object(&w, NULL);
-	ctask_json_word(&w, "schema", "ctask.attached");
-	ctask_json_int(&w, "version", 1);
-	ctask_json_int(&w, "pid", pid);
-	ctask_json_word(&w, "source", ctask_cancellation_source_words[source]);
+	begin_attached(&w, pid, source);
+	ctask_json_end_object(&w);
+	return ctask_json_finish(&w, err);
+}
+
+int ctask_json_write_attached_all(FILE *out, struct ctask_error *err)
+{
+	return ctask_json_write_attached(0, CTASK_BY_BPF, out, err);
+}
+
+int ctask_json_write_attached_one(int32_t pid, ctask_text container,
+				  enum ctask_cancellation_source source, int64_t missed, FILE *out,
+				  struct ctask_error *err)
+{
+	struct ctask_json_writer w = { .out = out };
+
+	begin_attached(&w, pid, source);
+	ctask_json_text(&w, "container", container);
+	ctask_json_known_int(&w, "missed", missed >= 0, missed);
 	ctask_json_end_object(&w);
 	return ctask_json_finish(&w, err);
 }

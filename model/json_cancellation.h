@@ -39,6 +39,12 @@ int ctask_json_write_cancellations(const struct ctask_history *history, const bo
 /** {"schema": "ctask.attached", …}: from here on nothing is missed. */
 int ctask_json_write_attached(int32_t pid, enum ctask_cancellation_source source, FILE *out,
 			      struct ctask_error *err);
+/** The same of all processes of a host, before those of each. */
+int ctask_json_write_attached_all(FILE *out, struct ctask_error *err);
+/** The same of one of them. @p missed: requests that it made before; negative = not known. */
+int ctask_json_write_attached_one(int32_t pid, ctask_text container,
+				  enum ctask_cancellation_source source, int64_t missed, FILE *out,
+				  struct ctask_error *err);
 /** {"schema": "ctask.end", …}: the last line. */
 int ctask_json_write_end(uint64_t dropped, FILE *out, struct ctask_error *err);
 

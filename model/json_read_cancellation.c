@@ -145,6 +145,7 @@ void ctask_json_take_cancellation(struct ctask_json_door *door, struct ctask_jso
 	take_outcome(door, object, &c);
 	if (door->error)
 		return;
+	history->container = ctask_json_take_text(door, object, "container");
 	history->pid = (int32_t)ctask_json_take_known_int(door, object, "pid", 1, INT32_MAX, 0);
 	item = ctask_history_add(history);
 	if (!item) {

@@ -253,6 +253,11 @@ int ctask_history_reader_open_memory(struct ctask_memory *memory, uint64_t addr,
 	return open_reader(&start, ret_reader, err);
 }
 
+int ctask_history_reader_file(const struct ctask_history_reader *r)
+{
+	return r->fd;
+}
+
 void ctask_history_reader_close(struct ctask_history_reader *r)
 {
 	if (!r)

@@ -30,6 +30,8 @@ int ctask_history_reader_open_file(int fd, pid_t pid, struct ctask_history_reade
 int ctask_history_reader_open_memory(struct ctask_memory *memory, uint64_t addr, uint64_t bytes,
 				     pid_t pid, struct ctask_history_reader **ret_reader,
 				     struct ctask_error *err);
+/** The descriptor that it reads; -1 when it reads memory. */
+int ctask_history_reader_file(const struct ctask_history_reader *reader);
 /** NULL is fine. */
 void ctask_history_reader_close(struct ctask_history_reader *reader);
 
