@@ -1,4 +1,4 @@
-/* history.c - write the shared memory that include/ctask/history.h describes. */
+/* history.c - the shared memory that include/ctask/history.h describes, of this process. */
 #include "agent/history.h"
 
 #include <errno.h>
@@ -15,19 +15,14 @@
 #include "agent/start.h"
 
 enum {
-	AREA = 64,	/* areas begin at multiples of this */
-	SIDE_ALIGN = 8, /* so do entries of the side ring of this */
 	BIRTH_ROOM = 1 << 17,
-	PLACE_BYTES_SHARE =
-		32, /* places get 1/32 of the budget, words 1/16, side 1/4, records the rest */
-	WORD_BYTES_SHARE = 16,
-	SIDE_BYTES_SHARE = 4,
-	SIDE_ENTRY_MAX = 1 << 14,
 	FIRST_DESCRIPTOR = 900, /* out of the way of programs that count on low numbers */
 	MICRO = 1000000,
 };
 
 struct ctask_writer ctask_writer = { .fd = -1 };
+static uint64_t device, inode; /* of what its descriptor led to */
+static uint32_t free_births;   /* head of the list of free slots + 1 */
 
 int64_t ctask_now_us(void)
 {
@@ -43,45 +38,6 @@ double ctask_monotonic(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static uint64_t round_up(uint64_t bytes)
-{
-	return (bytes + AREA - 1) / AREA * AREA;
-}
-
-static uint32_t power_of_two_below(size_t bytes)
-{
-	uint32_t power = 1;
-
-	while ((size_t)power * 2 <= bytes && power < 1u << 30)
-		power *= 2;
-	return power;
-}
-
-static void lay_out(struct ctask_history_header *h, size_t bytes)
-{
-	uint64_t at = round_up(sizeof(*h));
-
-	h->version = CTASK_HISTORY_VERSION;
-	h->header_bytes = sizeof(*h);
-	h->record_bytes = sizeof(struct ctask_record);
-	h->place_bytes = sizeof(struct ctask_place);
-	h->birth_bytes = sizeof(struct ctask_birth);
-	h->side_bytes = power_of_two_below(bytes / SIDE_BYTES_SHARE);
-	h->word_bytes = (uint32_t)(bytes / WORD_BYTES_SHARE);
-	h->place_room = (uint32_t)(bytes / PLACE_BYTES_SHARE / sizeof(struct ctask_place));
-	h->birth_room = BIRTH_ROOM;
-	h->side_at = at;
-	at = round_up(at + h->side_bytes);
-	h->words_at = at;
-	at = round_up(at + h->word_bytes);
-	h->places_at = at;
-	at = round_up(at + (uint64_t)h->place_room * sizeof(struct ctask_place));
-	h->records_at = at;
-	h->record_room = (uint32_t)((bytes - at) / sizeof(struct ctask_record));
-	h->births_at = round_up(at + (uint64_t)h->record_room * sizeof(struct ctask_record));
-	h->file_bytes = h->births_at + (uint64_t)h->birth_room * sizeof(struct ctask_birth);
 }
 
 static int make_file(uint64_t bytes)
@@ -115,13 +71,13 @@ static int make_file(uint64_t bytes)
 
 int ctask_history_make(size_t bytes, const char *python_version)
 {
-	struct ctask_history_header plan = { .magic = "" }, *h;
+	struct ctask_history_header plan, *h;
 	struct stat st;
 	int fd;
 
 	if (bytes < CTASK_HISTORY_BYTES_MIN)
 		bytes = CTASK_HISTORY_BYTES_MIN;
-	lay_out(&plan, bytes);
+	ctask_writer_plan(&plan, bytes, BIRTH_ROOM);
 	fd = make_file(plan.file_bytes);
 	if (fd < 0)
 		return fd;
@@ -132,29 +88,17 @@ int ctask_history_make(size_t bytes, const char *python_version)
 		close(fd);
 		return ret;
 	}
-	*h = plan;
-	h->nspid = getpid();
-	h->start_ticks = ctask_start_ticks("/proc/self/stat");
-	h->since_us = ctask_now_us();
-	h->side_head = SIDE_ALIGN;
-	h->place_count = 1; /* 0 is no place, … */
-	h->word_used = 1;   /* … and no word */
-	strncpy(h->python_version, python_version, sizeof(h->python_version) - 1);
-	ctask_writer = (struct ctask_writer){
-		.records = (void *)((char *)h + h->records_at),
-		.places = (void *)((char *)h + h->places_at),
-		.births = (void *)((char *)h + h->births_at),
-		.side = (char *)h + h->side_at,
-		.words = (char *)h + h->words_at,
-		.fd = fd,
-	};
+	plan.nspid = getpid();
+	plan.start_ticks = ctask_start_ticks("/proc/self/stat");
+	plan.since_us = ctask_now_us();
+	strncpy(plan.python_version, python_version, sizeof(plan.python_version) - 1);
 	if (!ctask_fstat(fd, &st)) {
-		ctask_writer.device = st.st_dev;
-		ctask_writer.inode = st.st_ino;
+		device = st.st_dev;
+		inode = st.st_ino;
 	}
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	memcpy(h->magic, CTASK_HISTORY_MAGIC, sizeof(h->magic));
-	ctask_writer.header = h;
+	free_births = 0;
+	ctask_writer_begin(&ctask_writer, h, fd, &plan);
+	ctask_writer_show(&ctask_writer);
 	return 0;
 }
 
@@ -164,35 +108,14 @@ void ctask_history_forget(void)
 	struct stat st;
 
 	/* The program may have closed the descriptor, and given the number to something else. */
-	if (h && !ctask_fstat(ctask_writer.fd, &st) && st.st_ino == ctask_writer.inode &&
-	    st.st_dev == ctask_writer.device)
+	if (h && !ctask_fstat(ctask_writer.fd, &st) && st.st_ino == inode && st.st_dev == device)
 		close(ctask_writer.fd);
 	if (h)
 		munmap(h, h->file_bytes);
 	ctask_writer = (struct ctask_writer){ .fd = -1 };
 }
 
-/* --- texts and places --- */
-
-uint64_t ctask_side_put(const void *bytes, size_t len, const char *end)
-{
-	struct ctask_history_header *h = ctask_writer.header;
-	uint64_t at = h->side_head, room = h->side_bytes;
-	uint32_t length = (uint32_t)(len + strlen(end));
-	uint64_t need =
-		(CTASK_SIDE_LENGTH_BYTES + length + SIDE_ALIGN - 1) / SIDE_ALIGN * SIDE_ALIGN;
-
-	if (len > SIDE_ENTRY_MAX)
-		return 0;
-	if (at % room + need > room) /* in one piece: at the start of the ring */
-		at += room - at % room;
-	/* The head moves first: a reader that sees the old bytes go also sees that they are gone. */
-	__atomic_store_n(&h->side_head, at + need, __ATOMIC_SEQ_CST);
-	memcpy(ctask_writer.side + at % room, &length, sizeof(length));
-	memcpy(ctask_writer.side + at % room + CTASK_SIDE_LENGTH_BYTES, bytes, len);
-	memcpy(ctask_writer.side + at % room + CTASK_SIDE_LENGTH_BYTES + len, end, length - len);
-	return at;
-}
+/* --- texts --- */
 
 bool ctask_side_lasts(uint64_t offset)
 {
@@ -213,101 +136,17 @@ bool ctask_side_is(uint64_t offset, const void *bytes, size_t len, const char *e
 	       !memcmp(entry + len, end, length - len);
 }
 
-uint32_t ctask_word_put(const char *text, size_t len)
-{
-	struct ctask_history_header *h = ctask_writer.header;
-	uint32_t at = h->word_used;
-
-	if (len >= h->word_bytes - at) {
-		h->lost_places++;
-		return 0;
-	}
-	memcpy(ctask_writer.words + at, text, len);
-	ctask_writer.words[at + len] = '\0';
-	__atomic_store_n(&h->word_used, at + (uint32_t)len + 1, __ATOMIC_RELEASE);
-	return at;
-}
-
-uint32_t ctask_place_put(const struct ctask_place *place)
-{
-	struct ctask_history_header *h = ctask_writer.header;
-	uint32_t at = h->place_count;
-
-	if (at >= h->place_room) {
-		h->lost_places++;
-		return 0;
-	}
-	ctask_writer.places[at] = *place;
-	__atomic_store_n(&h->place_count, at + 1, __ATOMIC_RELEASE);
-	return at;
-}
-
-/* --- records --- */
-
-static struct ctask_record *slot_of(uint64_t id)
-{
-	return &ctask_writer.records[id % ctask_writer.header->record_room];
-}
-
-struct ctask_record *ctask_record_at(uint64_t id)
-{
-	struct ctask_record *record = slot_of(id);
-
-	return id && record->id == id ? record : NULL;
-}
-
-void ctask_record_begin(struct ctask_record *record)
-{
-	__atomic_store_n(&record->sequence, record->sequence | 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-void ctask_record_end(struct ctask_record *record)
-{
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	__atomic_store_n(&record->sequence, record->sequence + 1, __ATOMIC_RELEASE);
-	__atomic_add_fetch(&ctask_writer.header->changes, 1, __ATOMIC_RELEASE);
-}
-
-void ctask_record_put(const struct ctask_record *record)
-{
-	struct ctask_record *slot = slot_of(record->id);
-	uint32_t sequence;
-
-	ctask_record_begin(slot);
-	sequence = slot->sequence;
-	*slot = *record;
-	slot->sequence = sequence;
-	ctask_record_end(slot);
-	__atomic_store_n(&ctask_writer.header->last_id, record->id, __ATOMIC_RELEASE);
-}
-
-void ctask_record_take_back(uint64_t id)
-{
-	struct ctask_history_header *h = ctask_writer.header;
-	struct ctask_record *slot =
-		h ? ctask_record_at(id) : NULL; /* a child of fork() has none yet */
-
-	if (!slot)
-		return;
-	ctask_record_begin(slot);
-	slot->id = 0;
-	ctask_record_end(slot);
-	if (h->last_id == id)
-		__atomic_store_n(&h->last_id, id - 1, __ATOMIC_RELEASE);
-}
-
 /* --- births --- */
 
 uint32_t ctask_birth_put(const struct ctask_birth *birth)
 {
 	struct ctask_history_header *h = ctask_writer.header;
-	uint32_t at = ctask_writer.free_births;
+	uint32_t at = free_births;
 	struct ctask_birth *slot;
 
 	if (at) {
 		slot = &ctask_writer.births[at - 1];
-		ctask_writer.free_births = slot->place;
+		free_births = slot->place;
 	} else if (h->birth_used < h->birth_room) {
 		at = h->birth_used + 1;
 		slot = &ctask_writer.births[at - 1];
@@ -334,7 +173,7 @@ void ctask_birth_free(uint32_t slot)
 	__atomic_store_n(&birth->sequence, birth->sequence | 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	birth->task = 0;
-	birth->place = ctask_writer.free_births;
+	birth->place = free_births;
 	__atomic_store_n(&birth->sequence, birth->sequence + 1, __ATOMIC_RELEASE);
-	ctask_writer.free_births = slot;
+	free_births = slot;
 }

@@ -1,11 +1,8 @@
-/* history.h - write the shared memory that include/ctask/history.h describes. */
+/* history.h - the shared memory that include/ctask/history.h describes, of this process. */
 #ifndef CTASK_AGENT_HISTORY_H
 #define CTASK_AGENT_HISTORY_H
 
-#include <ctask/history.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "model/writer.h"
 
 /*
  * All functions here are plain memory: they call nothing of Python, and
@@ -13,17 +10,7 @@
  * the agent's lock.
  */
 
-struct ctask_writer {
-	struct ctask_history_header *header; /**< NULL while there is none */
-	struct ctask_record *records;
-	struct ctask_place *places;
-	struct ctask_birth *births;
-	char *side, *words;
-	int fd;
-	uint64_t device, inode; /**< of what fd led to */
-	uint32_t free_births;	/**< head of the list of free slots + 1 */
-};
-
+/** The agent's history; its header is NULL while there is none. */
 extern struct ctask_writer ctask_writer;
 
 enum {
@@ -37,28 +24,43 @@ int ctask_history_make(size_t bytes, const char *python_version);
 /** In a forked child: let go of the parent's. */
 void ctask_history_forget(void);
 
-/** Keep @p len bytes, and the text @p end, in the side ring; returns their offset, 0 when they are too long. */
-uint64_t ctask_side_put(const void *bytes, size_t len, const char *end);
 /** False when what was put at @p offset is overwritten, or soon will be. */
 bool ctask_side_lasts(uint64_t offset);
 /** True when the entry at @p offset, which lasts, is these bytes. */
 bool ctask_side_is(uint64_t offset, const void *bytes, size_t len, const char *end);
 
-/** Keep a text for good and return where; 0 (the empty text) when there is no room. */
-uint32_t ctask_word_put(const char *text, size_t len);
-/** Keep a place; 0 when there is no room. */
-uint32_t ctask_place_put(const struct ctask_place *place);
+/* As in model/writer.h, into the agent's history. */
 
-/** The slot of record @p id, or NULL when it was overwritten. */
-struct ctask_record *ctask_record_at(uint64_t id);
-/** Fill the slot of @p record->id, which must be the next one. */
-void ctask_record_put(const struct ctask_record *record);
-/** Take back the newest record, which turned out to be none. */
-void ctask_record_take_back(uint64_t id);
+static inline uint64_t ctask_side_put(const void *bytes, size_t len, const char *end)
+{
+	return ctask_writer_side(&ctask_writer, bytes, len, end);
+}
 
-/* Change a record in place: between these two. */
-void ctask_record_begin(struct ctask_record *record);
-void ctask_record_end(struct ctask_record *record);
+static inline uint32_t ctask_word_put(const char *text, size_t len)
+{
+	return ctask_writer_word(&ctask_writer, text, len);
+}
+
+static inline uint32_t ctask_place_put(const struct ctask_place *place)
+{
+	return ctask_writer_place(&ctask_writer, place);
+}
+
+static inline struct ctask_record *ctask_record_at(uint64_t id)
+{
+	return ctask_writer_record(&ctask_writer, id);
+}
+
+static inline void ctask_record_put(const struct ctask_record *record)
+{
+	ctask_writer_put(&ctask_writer, record);
+}
+
+static inline void ctask_record_take_back(uint64_t id)
+{
+	if (ctask_writer.header) /* a child of fork() has none yet */
+		ctask_writer_take_back(&ctask_writer, id);
+}
 
 /** Note a task; returns its slot + 1, or 0 when there is no room. */
 uint32_t ctask_birth_put(const struct ctask_birth *birth);

@@ -112,10 +112,10 @@ static struct ctask_record *older_open(const struct ctask_record *record)
 
 static void set_outcome(struct ctask_record *record, enum ctask_outcome outcome, double now)
 {
-	ctask_record_begin(record);
+	ctask_writer_change(record);
 	record->outcome = outcome;
 	record->after_us = (int64_t)((now - link_of(record->id)->asked_at) * MICRO);
-	ctask_record_end(record);
+	ctask_writer_changed(&ctask_writer, record);
 }
 
 void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_asking_block *block)

@@ -163,7 +163,8 @@ static uint64_t cause_of(struct ctask_asking *ask, uint64_t task)
 
 static bool copy_record(struct ctask_asking *ask, uint64_t id, struct ctask_record *ret)
 {
-	const struct ctask_record *record = ctask_bpf_record(whole(ask)->r->history, id);
+	const struct ctask_record *record =
+		ctask_writer_record(&whole(ask)->r->history->writer, id);
 
 	if (record)
 		*ret = *record;
@@ -313,7 +314,7 @@ static void put(struct asking *a)
 	record->message = put_text(a, a->message);
 	record->target_stack = put_stack(a, target_stack, target_count);
 	record->stack = put_stack(a, a->stack.places, a->stack.count);
-	ctask_bpf_record_put(a->r->history, record);
+	ctask_writer_put(&a->r->history->writer, record);
 }
 
 /* --- one call --- */

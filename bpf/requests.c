@@ -112,7 +112,7 @@ static struct ctask_record *open_from(struct ctask_requests *r, uint64_t id)
 {
 	struct ctask_record *record;
 
-	while ((record = ctask_bpf_record(r->history, id)) && !is_open(record))
+	while ((record = ctask_writer_record(&r->history->writer, id)) && !is_open(record))
 		id = link_of(r, id)->older;
 	return record;
 }
@@ -132,11 +132,11 @@ static void set_outcome(struct ctask_requests *r, struct ctask_record *record,
 		after = 0;
 	if (resolution > after)
 		resolution = after;
-	ctask_bpf_record_begin(record);
+	ctask_writer_change(record);
 	record->outcome = (uint8_t)outcome;
 	record->after_us = (int64_t)(after * MICRO);
 	record->resolution_us = (uint32_t)(resolution * MICRO);
-	ctask_bpf_record_end(r->history, record);
+	ctask_writer_changed(&r->history->writer, record);
 }
 
 static enum ctask_outcome ended(struct ctask_requests *r, const struct ctask_record *record,
@@ -338,7 +338,8 @@ bool ctask_requests_watch(struct ctask_requests *r)
 uint64_t ctask_requests_cause(struct ctask_requests *r, uint64_t task)
 {
 	struct asked *entry = find(r, task);
-	struct ctask_record *record = entry ? ctask_bpf_record(r->history, entry->batch) : NULL;
+	struct ctask_record *record =
+		entry ? ctask_writer_record(&r->history->writer, entry->batch) : NULL;
 
 	if (record && record->outcome == CTASK_OUTCOME_PENDING)
 		return record->id;
