@@ -488,23 +488,12 @@ def overlay(interpreter):
         print("on an overlay: %d requests" % len(seen))
 
 
-def missing_here():
-    """Why nothing can be attached here, or None."""
-    if os.geteuid() != 0:
-        return "probes need root"
-    if not os.path.exists("/sys/bus/event_source/devices/uprobe"):
-        return "this kernel has no uprobes, or /sys is not there"
-    if not os.path.exists("/sys/kernel/btf/vmlinux"):
-        return "this kernel does not describe its types: no /sys/kernel/btf/vmlinux"
-    return None
-
-
 PARTS = {function.__name__: function for function in (
     cycles, killed, two, lost, unchanged, ends, runtimes, refused, overlay)}
 
 
 def main(part, name):
-    why = missing_here()
+    why = ctaskctl.lacking_for_probes()
     try:
         interpreter = interpreters.named(name)
     except interpreters.Missing as missing:

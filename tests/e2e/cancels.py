@@ -257,6 +257,10 @@ def main(mode, name, words):
     except interpreters.Missing as missing:
         print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
         return 1 if missing.demanded else 77
+    lacking = ctaskctl.lacking_for_probes() if mode.startswith("bpf") else None
+    if lacking:
+        print("skipped: " + lacking)
+        return 77
     began = time.monotonic()
     with started(interpreter, mode, words) as victim:
         play = Play(victim, mode, name)

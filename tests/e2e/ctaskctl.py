@@ -29,6 +29,19 @@ def run(*words, program=None, prefix=(), timeout=120, **how):
                           stdin=subprocess.DEVNULL, timeout=timeout, **how)
 
 
+def lacking_for_probes():
+    """Why nothing can be probed here, or None."""
+    if os.geteuid() != 0:
+        return "probes need root"
+    if not os.path.exists("/sys/bus/event_source/devices/uprobe"):
+        return "this kernel has no uprobes, or /sys is not there"
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        return "this kernel does not describe its types: no /sys/kernel/btf/vmlinux"
+    if b"built without probes" in run("cancels", os.getpid(), "--source=bpf", "--follow").stderr:
+        return "this ctaskctl was built without probes"
+    return None
+
+
 class Answer:
     """One `pstree --json`: status, the snapshot or None, stderr, and the time around the call."""
 
