@@ -7,15 +7,17 @@ downstream that is slower than its timeout, an order of which one part fails,
 a flusher asleep, and a task that swallowed a request to stop. Its traffic is its own: clients and downstream
 run in the same process, over sockets of the loopback interface.
 
-    python3 examples/service.py [--connections N] [--ready-fd FD] [--seconds S]
+    python3 examples/service.py [--connections N] [--ready-fd FD] [--seconds S] [--traffic]
 
 "ready" is written to FD (default: stdout) once all tasks stand where they
-will. It ends on SIGTERM, SIGINT, or after S seconds. Python 3.8 or later.
+will; with --traffic quotes and orders go on coming from then on. It ends on SIGTERM, SIGINT, or after
+S seconds. Python 3.8 or later.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 
@@ -115,6 +117,12 @@ class Service:
         with contextlib.suppress(Exception):
             await run_together([("charge", self.charge()), ("mail", self.send_mail())])
 
+    async def trade(self, port):
+        for number in itertools.count(1):
+            await named(self.quote(port), "quote-%d" % number)
+            await named(self.place_order(), "order-%d" % number)
+            await asyncio.sleep(1)
+
     # --- the bug: it takes the request to stop for any other failure
 
     async def poll_prices(self):
@@ -145,7 +153,7 @@ async def settle():
         await asyncio.sleep(0)
 
 
-async def serve(connections, ready_fd, seconds):
+async def serve(connections, ready_fd, seconds, traffic):
     service = Service()
     server = await asyncio.start_server(service.handle_client, "127.0.0.1", 0, backlog=1024)
     slow = await asyncio.start_server(service.downstream, "127.0.0.1", 0)
@@ -184,11 +192,12 @@ async def serve(connections, ready_fd, seconds):
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     os.write(ready_fd, b"ready\n")
+    trading = named(service.trade(slow_port), "trade") if traffic else None
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
 
     # "prices" would swallow any request to stop, so do not wait for the tasks.
-    del background, audit, buyers
+    del background, audit, buyers, trading
     os._exit(0)
 
 
@@ -197,8 +206,9 @@ def main():
     parser.add_argument("--connections", type=int, default=300)
     parser.add_argument("--ready-fd", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=None, help="end by itself after S seconds")
+    parser.add_argument("--traffic", action="store_true", help="go on with quotes and orders")
     options = parser.parse_args()
-    asyncio.run(serve(options.connections, options.ready_fd, options.seconds))
+    asyncio.run(serve(options.connections, options.ready_fd, options.seconds, options.traffic))
 
 
 if __name__ == "__main__":
