@@ -49,6 +49,7 @@ complete -c ctaskctl -n $asked -s c -l no-fold -d 'Show each task and each event
 complete -c ctaskctl -n $asked -s p -l ids -d 'Show ids'
 complete -c ctaskctl -n $asked -s f -l follow -d 'Go on with what happens'
 complete -c ctaskctl -n $asked -l duration -x -d 'Follow for so long: 30s, 10m, 2h'
+complete -c ctaskctl -n $asked -l source -x -a 'agent bpf' -d 'What an agent recorded, or probes from now on'
 complete -c ctaskctl -n $asked -l since -x -d 'Only from then on: 30s, 10m, 2h ago, 14:03'
 complete -c ctaskctl -n $asked -l task -x -d 'Only what this task asked for or was asked'
 complete -c ctaskctl -n $asked -l origin -x -a 'timeout sibling_failed owner_failed owner_cancelled shutdown interrupt explicit unknown' -d 'Only of this origin'
