@@ -12,31 +12,18 @@
 #include "agent/tasks.h"
 
 enum {
-	SETTLED_AT_ONCE =
-		64, /* older requests than this many newer ones keep their state until the end */
+	SETTLED_AT_ONCE = 64,
 	BLOCKS_AT_ONCE = 16,
-	LOOKED_THROUGH_MAX = 1024, /* requests of one task, for one that is taken back */
-	MICRO = 1000000,
 };
 
-/* A task with open requests; the newest leads to the older ones. */
+/* A task with open requests. */
 struct asked {
 	struct py_object *task;
-	uint64_t newest;
-	uint64_t unseen; /* the oldest that the task has not seen, or 0 */
-	uint64_t batch;	 /* the oldest of those that it saw last */
-	uint32_t blocks; /* requests of blocks, open or not */
-};
-
-/* Beside each slot of the ring. */
-struct link {
-	uint64_t older;	 /* of the same task */
-	double asked_at; /* monotonic clock */
-	struct ctask_asking_block block;
+	struct ctask_asked is;
 };
 
 static struct asked *table; /* open addressing; capacity is a power of two */
-static struct link *links;
+static struct ctask_asked_book book = { .writer = &ctask_writer };
 static uint32_t capacity, link_count;
 uint32_t ctask_requests_tasks;
 
@@ -47,18 +34,18 @@ int ctask_requests_make(uint32_t room)
 		capacity *= 2;
 	link_count = room;
 	table = ctask_reserve(capacity * sizeof(*table));
-	links = ctask_reserve(link_count * sizeof(*links));
-	return table && links ? 0 : -ENOMEM;
+	book.links = ctask_reserve(link_count * sizeof(*book.links));
+	return table && book.links ? 0 : -ENOMEM;
 }
 
 void ctask_requests_forget(void)
 {
 	if (table)
 		munmap(table, capacity * sizeof(*table));
-	if (links)
-		munmap(links, link_count * sizeof(*links));
+	if (book.links)
+		munmap(book.links, link_count * sizeof(*book.links));
 	table = NULL;
-	links = NULL;
+	book.links = NULL;
 	ctask_requests_tasks = 0;
 }
 
@@ -84,38 +71,10 @@ static void forget(struct asked *gone)
 	ctask_requests_tasks--;
 }
 
-static struct link *link_of(uint64_t id)
+static void forget_if_all_ended(struct asked *entry)
 {
-	return &links[id % link_count];
-}
-
-static bool is_open(const struct ctask_record *record)
-{
-	return record->outcome == CTASK_OUTCOME_PENDING ||
-	       record->outcome == CTASK_OUTCOME_SWALLOWED;
-}
-
-/* The open request @p id or the next older one, of the same task; NULL when there is none any more. */
-static struct ctask_record *open_from(uint64_t id)
-{
-	struct ctask_record *record;
-
-	while ((record = ctask_record_at(id)) && !is_open(record))
-		id = link_of(id)->older;
-	return record;
-}
-
-static struct ctask_record *older_open(const struct ctask_record *record)
-{
-	return open_from(link_of(record->id)->older);
-}
-
-static void set_outcome(struct ctask_record *record, enum ctask_outcome outcome, double now)
-{
-	ctask_writer_change(record);
-	record->outcome = outcome;
-	record->after_us = (int64_t)((now - link_of(record->id)->asked_at) * MICRO);
-	ctask_writer_changed(&ctask_writer, record);
+	if (!ctask_asked_newest(&book, &entry->is))
+		forget(entry);
 }
 
 void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_asking_block *block)
@@ -128,37 +87,25 @@ void ctask_requests_add(struct py_object *task, uint64_t id, const struct ctask_
 		*entry = (struct asked){ .task = task };
 		ctask_requests_tasks++;
 	}
-	*link_of(id) = (struct link){ .older = entry->newest,
-				      .asked_at = ctask_monotonic(),
-				      .block = *block };
-	entry->blocks += block->construct != 0;
-	entry->newest = id;
-	if (!entry->unseen)
-		entry->unseen = id;
+	ctask_asked_add(&book, &entry->is, id, ctask_monotonic(), block);
 }
 
 void ctask_requests_evict(const struct ctask_record *record)
 {
 	struct asked *entry = asked((void *)(uintptr_t)record->target); /* NOLINT */
 
-	if (entry && entry->newest == record->id)
+	if (entry && entry->is.newest == record->id)
 		forget(entry);
 }
 
-/* Take @p id out of the chain; it need not be the newest, if others were asked meanwhile. */
 void ctask_requests_drop(struct py_object *task, uint64_t id)
 {
 	struct asked *entry = asked(task);
-	uint64_t *at = entry ? &entry->newest : NULL;
 
-	for (int i = 0; at && *at && *at != id && i < LOOKED_THROUGH_MAX; i++)
-		at = &link_of(*at)->older;
-	if (!at || *at != id)
+	if (!entry)
 		return;
-	*at = link_of(id)->older;
-	if (entry->unseen == id)
-		entry->unseen = 0;
-	if (!ctask_record_at(entry->newest))
+	ctask_asked_drop(&book, &entry->is, id);
+	if (!ctask_record_at(entry->is.newest))
 		forget(entry);
 }
 
@@ -168,23 +115,9 @@ void ctask_requests_step(struct py_object *task)
 
 	ctask_lock();
 	entry = asked(task);
-	if (entry && entry->unseen) {
-		entry->batch = entry->unseen;
-		entry->unseen = 0;
-	}
+	if (entry)
+		ctask_asked_see(&entry->is);
 	ctask_unlock();
-}
-
-/*
- * How a request ended whose task did. Before 3.11, and where a group of 3.11 and 3.12
- * was asked while its owner waited in its exit, the block that asked ends without uncancel().
- */
-static enum ctask_outcome ended(const struct ctask_record *record, enum ctask_outcome outcome)
-{
-	if (link_of(record->id)->block.construct &&
-	    (outcome == CTASK_OUTCOME_RETURNED || outcome == CTASK_OUTCOME_RAISED))
-		return CTASK_OUTCOME_ABSORBED;
-	return outcome;
 }
 
 /* The task is done: all its requests are. */
@@ -196,9 +129,7 @@ static void finish(struct py_object *task, enum ctask_outcome outcome)
 	ctask_lock();
 	entry = asked(task);
 	if (entry) {
-		for (struct ctask_record *record = open_from(entry->newest); record;
-		     record = older_open(record))
-			set_outcome(record, ended(record, outcome), now);
+		ctask_asked_finish(&book, &entry->is, outcome, now, 0);
 		forget(entry);
 	}
 	ctask_unlock();
@@ -213,16 +144,15 @@ static int blocks_of(struct py_object *task, uint64_t *ids, struct ctask_asking_
 
 	ctask_lock();
 	entry = asked(task);
-	record = entry && entry->blocks ? open_from(entry->newest) : NULL;
+	record = entry && entry->is.blocks ? ctask_asked_newest(&book, &entry->is) : NULL;
 	for (int i = 0; record && i < SETTLED_AT_ONCE && count < BLOCKS_AT_ONCE; i++) {
-		const struct ctask_asking_block *block = &link_of(record->id)->block;
-		bool unseen = entry->unseen && record->id >= entry->unseen;
+		const struct ctask_asking_block *block = ctask_asked_block(&book, record);
 
-		if (!unseen && block->construct) {
+		if (!ctask_asked_is_unseen(&entry->is, record) && block->construct) {
 			ids[count] = record->id;
 			blocks[count++] = *block;
 		}
-		record = older_open(record);
+		record = ctask_asked_older(&book, record);
 	}
 	ctask_unlock();
 	return count;
@@ -259,8 +189,9 @@ static void absorb_left_blocks(struct py_object *task)
 			continue;
 		ctask_lock();
 		record = ctask_record_at(ids[i]);
-		if (record && is_open(record))
-			set_outcome(record, CTASK_OUTCOME_ABSORBED, ctask_monotonic());
+		if (record && ctask_asked_is_open(record))
+			ctask_asked_end(&book, record, CTASK_OUTCOME_ABSORBED, ctask_monotonic(),
+					0);
 		ctask_unlock();
 	}
 }
@@ -269,24 +200,14 @@ static void absorb_left_blocks(struct py_object *task)
 static void settle_alive(struct py_object *task, bool busy)
 {
 	struct asked *entry;
-	struct ctask_record *record;
-	double now = ctask_monotonic();
-	int count = 0;
 
 	absorb_left_blocks(task);
 	ctask_lock();
 	entry = asked(task);
-	for (record = entry ? open_from(entry->newest) : NULL; record && count++ < SETTLED_AT_ONCE;
-	     record = older_open(record)) {
-		bool unseen = entry->unseen && record->id >= entry->unseen;
-
-		if (record->outcome == CTASK_OUTCOME_SWALLOWED)
-			break;
-		if (!unseen && !busy)
-			set_outcome(record, CTASK_OUTCOME_SWALLOWED, now);
-	}
-	if (entry && !open_from(entry->newest))
-		forget(entry);
+	if (entry && !busy)
+		ctask_asked_swallow(&book, &entry->is, ctask_monotonic(), 0);
+	if (entry)
+		forget_if_all_ended(entry);
 	ctask_unlock();
 }
 
@@ -322,58 +243,39 @@ void ctask_requests_gone(struct py_object *task)
 
 void ctask_requests_absorb(struct py_object *task, const void *scope, bool any)
 {
-	struct ctask_record *record, *chosen = NULL;
 	struct asked *entry;
-	double now = ctask_monotonic();
-	int looked_through = 0;
 
 	ctask_lock();
 	entry = asked(task);
-	for (record = entry ? open_from(entry->newest) : NULL;
-	     record && looked_through++ < LOOKED_THROUGH_MAX; record = older_open(record)) {
-		if (scope && record->scope == (uint64_t)(uintptr_t)scope) {
-			chosen = record;
-			break;
-		}
-		if (any && !chosen)
-			chosen = record;
+	if (entry) {
+		ctask_asked_absorb(&book, &entry->is, (uint64_t)(uintptr_t)scope, any,
+				   ctask_monotonic());
+		forget_if_all_ended(entry);
 	}
-	if (chosen)
-		set_outcome(chosen, CTASK_OUTCOME_ABSORBED, now);
-	if (entry && !open_from(entry->newest))
-		forget(entry);
 	ctask_unlock();
 }
 
 uint64_t ctask_requests_cause(struct py_object *task)
 {
-	struct ctask_record *record;
 	struct asked *entry;
-	uint64_t cause = 0;
+	uint64_t cause;
 
 	ctask_lock();
 	entry = asked(task);
-	record = entry ? ctask_record_at(entry->batch) : NULL;
-	if (record && record->outcome == CTASK_OUTCOME_PENDING)
-		cause = record->id;
-	for (record = entry ? open_from(entry->newest) : NULL; record && !cause;
-	     record = older_open(record))
-		if (record->outcome == CTASK_OUTCOME_PENDING &&
-		    !(entry->unseen && record->id >= entry->unseen))
-			cause = record->id;
+	cause = entry ? ctask_asked_cause(&book, &entry->is) : 0;
 	ctask_unlock();
 	return cause;
 }
 
 uint64_t ctask_requests_newest(struct py_object *task)
 {
-	struct ctask_record *record;
+	const struct ctask_record *record;
 	struct asked *entry;
-	uint64_t id = 0;
+	uint64_t id;
 
 	ctask_lock();
 	entry = asked(task);
-	record = entry ? open_from(entry->newest) : NULL;
+	record = entry ? ctask_asked_newest(&book, &entry->is) : NULL;
 	id = record ? record->id : 0;
 	ctask_unlock();
 	return id;

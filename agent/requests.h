@@ -7,7 +7,7 @@
 
 #include "agent/history.h"
 #include "agent/python.h"
-#include "model/classify.h"
+#include "model/asked.h"
 
 /*
  * A request is open from the moment it is recorded until its task is done, or takes it back.

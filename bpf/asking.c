@@ -415,9 +415,9 @@ void ctask_take_cancel(struct ctask_resolver *r, const struct ctask_probe_event 
 	}
 	put(a);
 	ctask_requests_add(r->requests,
-			   &(struct ctask_asked){ .task = event->self,
-						  .coro = a->ask.target_coro,
-						  .waiter = waiter },
+			   &(struct ctask_asked_task){ .task = event->self,
+						       .coro = a->ask.target_coro,
+						       .waiter = waiter },
 			   a->ask.record.id, a->ask.now, &a->ask.block);
 	note_call(a, waiter);
 	free(a);

@@ -10,7 +10,6 @@
 #include "bpf/tasks.h"
 
 enum {
-	MICRO = 1000000,
 	SETTLED_AT_ONCE = 64,
 	CALM_LOOKS = 2, /* in a row, before a task is said to go on */
 	ENTERED = 1 << 14,
@@ -20,24 +19,16 @@ enum {
 
 struct asked {
 	uint64_t task, coro;
-	uint64_t newest;
-	uint64_t unseen, batch;
-	uint64_t waiter; /* what it waited for when the oldest unseen came */
+	uint64_t waiter; /* what it waited for when the oldest came that it has not seen, or 0 */
+	struct ctask_asked is;
 	int calm;
 	UT_hash_handle by_task, by_coro;
 };
 
-struct link {
-	uint64_t older;
-	double asked_at;
-	struct ctask_asking_block block;
-};
-
 struct ctask_requests {
 	struct ctask_resolver *resolver;
-	struct ctask_bpf_history *history;
+	struct ctask_asked_book book;
 	struct asked *tasks, *coros;
-	struct link *links;
 	double last_look;
 	struct ctask_stack_seen chain; /* reused */
 	struct entered {
@@ -62,10 +53,10 @@ struct ctask_requests *ctask_requests_create(struct ctask_resolver *resolver,
 	if (!r)
 		return NULL;
 	r->resolver = resolver;
-	r->history = history;
 	r->last_look = monotonic();
-	r->links = calloc(history->header->record_room, sizeof(*r->links));
-	if (!r->links) {
+	r->book.writer = &history->writer;
+	r->book.links = calloc(history->header->record_room, sizeof(*r->book.links));
+	if (!r->book.links) {
 		free(r);
 		return NULL;
 	}
@@ -85,7 +76,7 @@ void ctask_requests_destroy(struct ctask_requests *r)
 		return;
 	while (r->tasks)
 		forget(r, r->tasks);
-	free(r->links);
+	free(r->book.links);
 	free(r);
 }
 
@@ -97,67 +88,20 @@ static struct asked *find(struct ctask_requests *r, uint64_t task)
 	return entry;
 }
 
-static struct link *link_of(struct ctask_requests *r, uint64_t id)
-{
-	return &r->links[id % r->history->header->record_room];
-}
-
-static bool is_open(const struct ctask_record *record)
-{
-	return record->outcome == CTASK_OUTCOME_PENDING ||
-	       record->outcome == CTASK_OUTCOME_SWALLOWED;
-}
-
-static struct ctask_record *open_from(struct ctask_requests *r, uint64_t id)
-{
-	struct ctask_record *record;
-
-	while ((record = ctask_writer_record(&r->history->writer, id)) && !is_open(record))
-		id = link_of(r, id)->older;
-	return record;
-}
-
-static struct ctask_record *older_open(struct ctask_requests *r, const struct ctask_record *record)
-{
-	return open_from(r, link_of(r, record->id)->older);
-}
-
-/* @p resolution: it may have been so for that long, seconds; 0 = exact. */
-static void set_outcome(struct ctask_requests *r, struct ctask_record *record,
-			enum ctask_outcome outcome, double now, double resolution)
-{
-	double after = now - link_of(r, record->id)->asked_at;
-
-	if (after < 0)
-		after = 0;
-	if (resolution > after)
-		resolution = after;
-	ctask_writer_change(record);
-	record->outcome = (uint8_t)outcome;
-	record->after_us = (int64_t)(after * MICRO);
-	record->resolution_us = (uint32_t)(resolution * MICRO);
-	ctask_writer_changed(&r->history->writer, record);
-}
-
-static enum ctask_outcome ended(struct ctask_requests *r, const struct ctask_record *record,
-				enum ctask_outcome outcome)
-{
-	if (link_of(r, record->id)->block.construct &&
-	    (outcome == CTASK_OUTCOME_RETURNED || outcome == CTASK_OUTCOME_RAISED))
-		return CTASK_OUTCOME_ABSORBED;
-	return outcome;
-}
-
 static void finish(struct ctask_requests *r, struct asked *entry, enum ctask_outcome outcome,
 		   double now, double resolution)
 {
-	for (struct ctask_record *record = open_from(r, entry->newest); record;
-	     record = older_open(r, record))
-		set_outcome(r, record, ended(r, record, outcome), now, resolution);
+	ctask_asked_finish(&r->book, &entry->is, outcome, now, resolution);
 	forget(r, entry);
 }
 
-void ctask_requests_add(struct ctask_requests *r, const struct ctask_asked *who, uint64_t id,
+static void forget_if_all_ended(struct ctask_requests *r, struct asked *entry)
+{
+	if (!ctask_asked_newest(&r->book, &entry->is))
+		forget(r, entry);
+}
+
+void ctask_requests_add(struct ctask_requests *r, const struct ctask_asked_task *who, uint64_t id,
 			double now, const struct ctask_asking_block *block)
 {
 	struct asked *entry = find(r, who->task);
@@ -175,21 +119,10 @@ void ctask_requests_add(struct ctask_requests *r, const struct ctask_asked *who,
 		HASH_ADD(by_task, r->tasks, task, sizeof(entry->task), entry);
 		HASH_ADD(by_coro, r->coros, coro, sizeof(entry->coro), entry);
 	}
-	*link_of(r, id) = (struct link){ .older = entry->newest, .asked_at = now, .block = *block };
-	entry->newest = id;
-	entry->calm = 0;
-	if (!entry->unseen) {
-		entry->unseen = id;
+	if (!entry->is.unseen)
 		entry->waiter = who->waiter;
-	}
-}
-
-static void see(struct asked *entry)
-{
-	if (!entry->unseen)
-		return;
-	entry->batch = entry->unseen;
-	entry->unseen = 0;
+	entry->calm = 0;
+	ctask_asked_add(&r->book, &entry->is, id, now, block);
 }
 
 void ctask_requests_delivered(struct ctask_requests *r, uint64_t coro)
@@ -198,28 +131,18 @@ void ctask_requests_delivered(struct ctask_requests *r, uint64_t coro)
 
 	HASH_FIND(by_coro, r->coros, &coro, sizeof(coro), entry);
 	if (entry)
-		see(entry);
+		ctask_asked_see(&entry->is);
 }
 
 void ctask_requests_absorb(struct ctask_requests *r, uint64_t task, uint64_t scope, bool any,
 			   double now)
 {
 	struct asked *entry = find(r, task);
-	struct ctask_record *record, *chosen = NULL;
 
-	for (record = entry ? open_from(r, entry->newest) : NULL; record;
-	     record = older_open(r, record)) {
-		if (scope && record->scope == scope) {
-			chosen = record;
-			break;
-		}
-		if (any && !chosen)
-			chosen = record;
-	}
-	if (chosen)
-		set_outcome(r, chosen, CTASK_OUTCOME_ABSORBED, now, 0);
-	if (entry && !open_from(r, entry->newest))
-		forget(r, entry);
+	if (!entry)
+		return;
+	ctask_asked_absorb(&r->book, &entry->is, scope, any, now);
+	forget_if_all_ended(r, entry);
 }
 
 static const enum ctask_outcome outcomes[] = {
@@ -257,16 +180,16 @@ static bool is_another(struct ctask_requests *r, const struct ctask_asking_block
 static void absorb_left_blocks(struct ctask_requests *r, struct asked *entry,
 			       const struct ctask_stack_seen *chain, double now, double since)
 {
-	struct ctask_record *record = open_from(r, entry->newest);
+	struct ctask_record *record = ctask_asked_newest(&r->book, &entry->is);
 
 	for (int n = 0; record && n < SETTLED_AT_ONCE && !chain->cut;
-	     n++, record = older_open(r, record)) {
-		const struct ctask_asking_block *block = &link_of(r, record->id)->block;
+	     n++, record = ctask_asked_older(&r->book, record)) {
+		const struct ctask_asking_block *block = ctask_asked_block(&r->book, record);
 
 		if (block->construct &&
 		    (!ctask_stack_is_inside(r->resolver->heap, chain, block->construct) ||
 		     is_another(r, block)))
-			set_outcome(r, record, CTASK_OUTCOME_ABSORBED, now, now - since);
+			ctask_asked_end(&r->book, record, CTASK_OUTCOME_ABSORBED, now, now - since);
 	}
 }
 
@@ -274,39 +197,32 @@ static void settle_alive(struct ctask_requests *r, struct asked *entry,
 			 const struct ctask_stack_seen *chain, double now, double since)
 {
 	enum ctask_busy busy = ctask_task_busy(r->resolver, entry->task, chain);
-	struct ctask_record *record;
-	int n = 0;
 
 	if (busy == CTASK_BUSY_RUNS) {
 		entry->calm = 0;
 		return;
 	}
-	see(entry);
+	ctask_asked_see(&entry->is);
 	if (++entry->calm < CALM_LOOKS)
 		return;
 	absorb_left_blocks(r, entry, chain, now, since);
-	for (record = open_from(r, entry->newest);
-	     busy == CTASK_BUSY_NOT && record && n++ < SETTLED_AT_ONCE;
-	     record = older_open(r, record)) {
-		if (record->outcome == CTASK_OUTCOME_SWALLOWED)
-			break;
-		set_outcome(r, record, CTASK_OUTCOME_SWALLOWED, now, (now - since) * CALM_LOOKS);
-	}
-	if (!open_from(r, entry->newest))
-		forget(r, entry);
+	if (busy == CTASK_BUSY_NOT)
+		ctask_asked_swallow(&r->book, &entry->is, now, (now - since) * CALM_LOOKS);
+	forget_if_all_ended(r, entry);
 }
 
 static void watch_alive(struct ctask_requests *r, struct asked *entry, double now, double since)
 {
-	const struct ctask_record *newest = open_from(r, entry->newest);
+	const struct ctask_record *newest = ctask_asked_newest(&r->book, &entry->is);
 	uint64_t waiter = ctask_task_waiter(r->resolver, entry->task);
 
 	if (newest && newest->outcome == CTASK_OUTCOME_SWALLOWED)
 		return;
-	if (entry->unseen && entry->waiter && waiter && waiter != entry->waiter)
-		see(entry); /* it goes on with what it waited for, which kept the request to itself */
-	if (entry->unseen && (ctask_coro_is_probed(r->resolver, entry->coro) ||
-			      now - link_of(r, entry->unseen)->asked_at < UNSEEN_LOST_S))
+	if (entry->is.unseen && entry->waiter && waiter && waiter != entry->waiter)
+		ctask_asked_see(
+			&entry->is); /* it goes on with what it waited for, which kept the request to itself */
+	if (entry->is.unseen && (ctask_coro_is_probed(r->resolver, entry->coro) ||
+				 now - ctask_asked_at(&r->book, entry->is.unseen) < UNSEEN_LOST_S))
 		return;
 	ctask_stack_of_coro(&r->resolver->stacks, entry->coro, &r->chain);
 	settle_alive(r, entry, &r->chain, now, since);
@@ -338,23 +254,14 @@ bool ctask_requests_watch(struct ctask_requests *r)
 uint64_t ctask_requests_cause(struct ctask_requests *r, uint64_t task)
 {
 	struct asked *entry = find(r, task);
-	struct ctask_record *record =
-		entry ? ctask_writer_record(&r->history->writer, entry->batch) : NULL;
 
-	if (record && record->outcome == CTASK_OUTCOME_PENDING)
-		return record->id;
-	for (record = entry ? open_from(r, entry->newest) : NULL; record;
-	     record = older_open(r, record))
-		if (record->outcome == CTASK_OUTCOME_PENDING &&
-		    !(entry->unseen && record->id >= entry->unseen))
-			return record->id;
-	return 0;
+	return entry ? ctask_asked_cause(&r->book, &entry->is) : 0;
 }
 
 uint64_t ctask_requests_newest(struct ctask_requests *r, uint64_t task)
 {
 	struct asked *entry = find(r, task);
-	struct ctask_record *record = entry ? open_from(r, entry->newest) : NULL;
+	const struct ctask_record *record = entry ? ctask_asked_newest(&r->book, &entry->is) : NULL;
 
 	return record ? record->id : 0;
 }

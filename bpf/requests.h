@@ -7,7 +7,7 @@
 
 #include "bpf/history.h"
 #include "bpf/resolve.h"
-#include "model/classify.h"
+#include "model/asked.h"
 
 /*
  * As agent/requests.h, but seen from outside: that an exception is delivered, that a request is taken
@@ -20,15 +20,15 @@ struct ctask_requests *ctask_requests_create(struct ctask_resolver *resolver,
 					     struct ctask_bpf_history *history);
 void ctask_requests_destroy(struct ctask_requests *requests);
 
-/** A task with open requests. */
-struct ctask_asked {
+/** A task that is asked. */
+struct ctask_asked_task {
 	uint64_t task, coro;
-	uint64_t waiter; /**< what it waited for when the oldest came that it has not seen, or 0 */
+	uint64_t waiter; /**< what it waits for, or 0 */
 };
 
 /** @p who is asked by record @p id, which was just put; @p block as in model/classify.h. */
-void ctask_requests_add(struct ctask_requests *requests, const struct ctask_asked *who, uint64_t id,
-			double now, const struct ctask_asking_block *block);
+void ctask_requests_add(struct ctask_requests *requests, const struct ctask_asked_task *who,
+			uint64_t id, double now, const struct ctask_asking_block *block);
 /** @p coro is about to be given an exception. */
 void ctask_requests_delivered(struct ctask_requests *requests, uint64_t coro);
 /**
