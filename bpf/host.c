@@ -316,82 +316,68 @@ static void learn_new(struct ctask_host *h, struct known *k)
 		ctask_probes_code(h->probes, addr | k->subject->target.code_space, &code);
 }
 
-static int open_reader(struct known *k, struct ctask_history_reader **ret, struct ctask_error *err)
+/* Its history begins @p age_us ago. Only this thread adds to it: whoever reads it misses nothing. */
+static int is_followed(struct ctask_host *h, struct known *k, int64_t age_us, int64_t missed,
+		       struct ctask_error *err)
 {
+	struct ctask_history_reader *reader;
 	int fd = k->subject->history.fd; /* goes over: what is mapped stays */
+	int ret;
 
-	k->subject->history.fd = -1;
-	return ctask_history_reader_open_file(fd, k->pid, ret, err);
-}
-
-static int begin_subject(struct known *k, struct ctask_history_reader **ret,
-			 struct ctask_error *err)
-{
-	int retval = ctask_subject_begin(k->subject, HISTORY_BYTES, err);
-
-	return retval ? retval : open_reader(k, ret, err);
-}
-
-static void is_followed(struct ctask_host *h, struct known *k, struct ctask_history_reader *reader,
-			int64_t missed)
-{
 	k->state = FOLLOWED;
+	k->number = ++h->processes;
 	k->followed_us = now_us();
 	k->next_us = k->followed_us + learn_after_us[0];
 	k->learnt = 0;
-	tell_of(h, k, CTASK_HOST_FOLLOWED, reader, missed);
+	ctask_subject_since(k->subject, clock_us(CLOCK_REALTIME) - age_us);
+	k->subject->history.fd = -1;
+	ret = ctask_history_reader_open_file(fd, k->pid, &reader, err);
+	if (!ret)
+		tell_of(h, k, CTASK_HOST_FOLLOWED, reader, missed);
+	return ret;
 }
 
 /* Begin to record a process that has loaded asyncio. */
 static int follow(struct ctask_host *h, struct known *k, struct ctask_error *err)
 {
-	struct ctask_history_reader *reader = NULL;
 	struct ctask_probe_target *target = &k->subject->target;
 	uint64_t calls;
 	bool was_attached;
-	int ret = begin_subject(k, &reader, err);
+	int ret = ctask_subject_begin(k->subject, HISTORY_BYTES, err);
 
 	if (!ret)
 		ret = take_build(h, k, err);
-	if (ret) {
-		ctask_history_reader_close(reader);
+	if (ret)
 		return ret;
-	}
-	k->number = ++h->processes;
 	target->build = k->build->number;
-	target->code_space = (uint64_t)k->number << CODE_SPACE_SHIFT;
+	target->code_space = (h->processes + 1ull) << CODE_SPACE_SHIFT;
 	learn(h, k);
 	ctask_target_threads(&k->subject->walk, put_thread, h);
 	ret = ctask_probes_set(h->probes, k->pid, target);
-	ctask_subject_since(k->subject, clock_us(CLOCK_REALTIME));
+	if (ret) {
+		k->build->users--;
+		return ctask_fail(err, -ret, "no more processes can be followed: %s",
+				  strerror(-ret));
+	}
 	was_attached = k->build->attached_us < k->begun_us;
 	calls = ctask_probes_unready(h->probes, k->pid, target->build);
-	is_followed(h, k, reader, was_attached ? (int64_t)calls : -1);
-	return ret ? ctask_fail(err, -ret, "no more processes can be followed: %s", strerror(-ret))
-		   : 0;
+	return is_followed(h, k, 0, was_attached ? (int64_t)calls : -1, err);
 }
 
 /* A child of a process that is followed: the probes have known it from its first step. */
 static int adopt(struct ctask_host *h, struct known *k, const struct ctask_probe_target *target,
 		 struct ctask_error *err)
 {
-	struct ctask_history_reader *reader = NULL;
-	int64_t age_us = now_us() - start_us(k->start_ticks);
 	int ret = k->subject ? 0 : ctask_subject_create(k->pid, &k->subject, err);
 
 	if (!ret)
-		ret = begin_subject(k, &reader, err);
+		ret = ctask_subject_begin(k->subject, HISTORY_BYTES, err);
 	if (!ret)
 		ret = take_build(h, k, err);
-	if (ret) {
-		ctask_history_reader_close(reader);
+	if (ret)
 		return ret;
-	}
 	k->subject->target = *target;
-	k->number = ++h->processes;
-	ctask_subject_since(k->subject, clock_us(CLOCK_REALTIME) - age_us);
-	is_followed(h, k, reader, 0);
-	return 0;
+	return is_followed(h, k, now_us() - start_us(k->start_ticks), 0, err);
 }
 
 /* --- a process that may come to be followed --- */

@@ -1,6 +1,7 @@
 /* cmd_cancels.c - ctaskctl cancels: who asked whom to stop, why, and how it ended. */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "cli/command.h"
@@ -9,12 +10,15 @@
 #include "cli/look.h"
 #include "cli/moment.h"
 #include "cli/options.h"
+#include "cli/recorded.h"
 #include "cli/report.h"
 #include "model/cleanup.h"
+#include "reader/cgroup.h"
 #include "reader/process.h"
 
 enum {
-	OPTION_DURATION = 0x500,
+	OPTION_ALL = 0x500,
+	OPTION_DURATION,
 	OPTION_FORMAT,
 	OPTION_JSON,
 	OPTION_ORIGIN,
@@ -30,16 +34,20 @@ struct args {
 	struct ctask_render_options render;
 	struct ctask_story_filter filter;
 	struct ctask_watch watch;
-	bool narrowed, follow;
+	bool narrowed, follow, all;
 	enum source { SOURCE_ANY, SOURCE_AGENT, SOURCE_BPF } source;
 };
 
 static const struct argp_option options[] = {
-	{ "all", 'a', NULL, 0,
+	{ "frames", 'a', NULL, 0,
 	  "Show every frame: of the call that asked, and of each task that was asked", 1 },
 	{ "no-fold", 'c', NULL, 0, "Show each of several identical tasks, and each time", 1 },
 	{ "ids", 'p', NULL, 0, "Show the ids of requests and tasks; implies -c", 1 },
 	{ NULL, 0, NULL, 0, "What to show:", 2 },
+	{ "all", OPTION_ALL, NULL, 0,
+	  "In place of PID: every Python process of this host, those that begin later too; as root, "
+	  "with --follow",
+	  2 },
 	{ "since", OPTION_SINCE, "TIME", 0,
 	  "Only from then on: 30s, 10m, 2h ago, or a time of day, or a date and time", 2 },
 	{ "task", OPTION_TASK, "NAME|ID", 0,
@@ -102,6 +110,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &args->wishes;
 		return 0;
+	case OPTION_ALL:
+		args->all = true;
+		return 0;
 	case 'a':
 		args->render.frames = true;
 		return 0;
@@ -116,8 +127,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		args->follow = true;
 		return 0;
 	case 'n':
-		args->watch.last = (uint32_t)ctask_usage_number(state, "--last", arg, 0, LAST_MOST);
-		args->watch.has_last = true;
+		args->watch.telling.last =
+			(uint32_t)ctask_usage_number(state, "--last", arg, 0, LAST_MOST);
+		args->watch.telling.has_last = true;
 		return 0;
 	case OPTION_DURATION:
 		if (!ctask_moment_span(arg, &args->watch.duration_us) ||
@@ -130,10 +142,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		args->source = parse_source(arg, state);
 		return 0;
 	case OPTION_FORMAT:
-		args->watch.json = parse_format(arg, state);
+		args->watch.telling.json = parse_format(arg, state);
 		return 0;
 	case OPTION_JSON:
-		args->watch.json = true;
+		args->watch.telling.json = true;
 		return 0;
 	case OPTION_ORIGIN:
 		args->filter.origin = parse_origin(arg, state);
@@ -160,7 +172,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			(pid_t)ctask_usage_number(state, "a process id", arg, 1, PID_MOST);
 		return 0;
 	case ARGP_KEY_END:
-		if (!args->watch.pid)
+		if (args->all && args->watch.pid)
+			ctask_usage_error(state,
+					  "--all is every process, in place of a process id; "
+					  "every frame is shown with -a");
+		if (args->all && !args->follow)
+			ctask_usage_error(state,
+					  "--all tells what happens from now on: add --follow");
+		if (args->all && args->source != SOURCE_ANY)
+			ctask_usage_error(state, "--all takes each process by its agent or, where "
+						 "there is none, by bpf: no --source");
+		if (!args->watch.pid && !args->all)
 			ctask_usage_error(state,
 					  "which process? Give its id: 'ctaskctl ls' lists them");
 		if (args->source == SOURCE_BPF && !args->follow)
@@ -211,12 +233,57 @@ static int open_source(struct args *args, struct ctask_history_reader **ret_read
 	return open_bpf(args, ret_reader, err);
 }
 
-static int run(struct args *args)
+/* Each process takes a few descriptors. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int run_all(struct args *args)
+{
+	struct ctask_kept *kept = NULL;
+	struct ctask_host *host = NULL;
+	struct ctask_error err = { 0 };
+	int status;
+
+	allow_descriptors();
+	if (ctask_host_create(&host, &err))
+		return ctask_report_error(&err);
+	kept = ctask_recorded_open(true);
+	status = ctask_watch_host(host, kept, &args->watch);
+	ctask_host_destroy(host);
+	ctask_kept_close(kept);
+	return status;
+}
+
+/* Follow one process. What is recorded of it is there for others meanwhile. */
+static int follow(struct args *args, struct ctask_history_reader *reader)
+{
+	const pid_t pid = args->watch.pid;
+	const uint64_t start_ticks = ctask_process_start(pid);
+	struct ctask_kept *kept = args->watch.recorder ? ctask_recorded_open(true) : NULL;
+	int status;
+
+	if (kept)
+		ctask_kept_announce(kept, pid, start_ticks, ctask_history_reader_file(reader));
+	status = ctask_watch_follow(reader, &args->watch);
+	ctask_recorded_leave(kept, reader, pid, start_ticks);
+	ctask_kept_close(kept);
+	return status;
+}
+
+static int run_one(struct args *args)
 {
 	struct ctask_texts *texts = ctask_texts_create();
 	struct ctask_history_reader *reader = NULL;
 	struct ctask_process process = { 0 };
 	struct ctask_error err = { 0 };
+	char container[CTASK_CONTAINER_BYTES];
 	int status, ret;
 
 	ret = texts ? open_source(args, &reader, &err) : ctask_fail(&err, ENOMEM, "out of memory");
@@ -225,11 +292,10 @@ static int run(struct args *args)
 	if (ret) {
 		status = ctask_report_error(&err);
 	} else {
-		ctask_terminal_look(&args->wishes, &args->render);
 		args->watch.process = &process;
-		args->watch.render = &args->render;
-		args->watch.filter = args->narrowed ? &args->filter : NULL;
-		status = args->follow ? ctask_watch_follow(reader, &args->watch)
+		if (ctask_process_container(args->watch.pid, container))
+			args->watch.container = container;
+		status = args->follow ? follow(args, reader)
 				      : ctask_watch_once(reader, &args->watch);
 	}
 	free(process.cmdline);
@@ -239,15 +305,24 @@ static int run(struct args *args)
 	return status;
 }
 
+static int run(struct args *args)
+{
+	ctask_terminal_look(&args->wishes, &args->render);
+	args->watch.telling.render = &args->render;
+	args->watch.telling.filter = args->narrowed ? &args->filter : NULL;
+	return args->all ? run_all(args) : run_one(args);
+}
+
 int ctask_cmd_cancels(int argc, char **argv)
 {
 	static const struct argp_child children[] = { { &ctask_display_argp, 0, NULL, 3 }, { 0 } };
 	const struct argp argp = {
 		.options = options,
 		.parser = parse,
-		.args_doc = "PID",
+		.args_doc = "PID\n--all --follow",
 		.doc = "Tell who asked which async tasks to stop, why, and how it ended, of a process "
-		       "that was started with 'ctaskctl run'. Formats: text, json.",
+		       "that was started with 'ctaskctl run'; or, as root, of any process from now "
+		       "on. Formats: text, json.",
 		.children = children,
 	};
 	struct args args = { .render.fold = true, .filter.any_origin = true };

@@ -7,6 +7,7 @@
 #include "analysis/narrow.h"
 #include "cli/display.h"
 #include "cli/options.h"
+#include "cli/recorded.h"
 #include "cli/report.h"
 #include "model/cleanup.h"
 #include "model/fit.h"
@@ -168,6 +169,8 @@ static int read_memory(const struct ctask_look *look, struct ctask_snapshot **re
 	if (ret)
 		return ret;
 	ret = ctask_enrich_process(snap, look->pid, err);
+	if (!ret && !snap->history)
+		ret = ctask_recorded_enrich(snap, look->pid, err);
 	if (ret)
 		ctask_snapshot_destroy(snap);
 	else

@@ -249,3 +249,40 @@ void ctask_fit_running(struct ctask_history *history, const struct ctask_snapsho
 		item->after_s = (double)(snap->capture.captured_at_us - item->time_us) / 1e6;
 	}
 }
+
+static const struct ctask_task *find_task(const struct ctask_snapshot *snap, uint64_t id)
+{
+	for (uint32_t i = 0; i < snap->task_count; i++)
+		if (snap->tasks[i].id == id)
+			return &snap->tasks[i];
+	return NULL;
+}
+
+static bool same_text(ctask_text a, ctask_text b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+/* "Task-7": Lib/asyncio/tasks.py counts these. */
+static bool is_counted_name(ctask_text name)
+{
+	return strncmp(name, "Task-", 5) == 0 && name[5] &&
+	       !name[5 + strspn(name + 5, "0123456789")];
+}
+
+void ctask_fit_past(struct ctask_history *history, const struct ctask_snapshot *snap)
+{
+	for (uint32_t i = 0; i < history->count; i++) {
+		struct ctask_cancellation *item = &history->items[i];
+		const struct ctask_task *task;
+
+		if (!ctask_request_is_open(item))
+			continue;
+		task = find_task(snap, item->target);
+		if (!task || !same_text(task->name, item->target_name) ||
+		    !same_text(task->coroutine, item->target_coroutine) ||
+		    (!is_counted_name(task->name) && task->cancel_requests <= 0 &&
+		     !task->cancel_pending && !task->cancel_handled))
+			item->outcome = CTASK_OUTCOME_UNKNOWN;
+	}
+}

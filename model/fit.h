@@ -27,6 +27,13 @@ int ctask_fit_births(struct ctask_history *history, const struct ctask_snapshot 
  */
 int ctask_fit_history(struct ctask_snapshot *snap);
 
+/**
+ * A recording that ended before the snapshot was taken: what @p history has as open may have ended since. It stays open
+ * only where the task is certainly the same: its address, name and coroutine are, and the name is one that
+ * asyncio gives once ("Task-7"), or the task itself counts a request.
+ */
+void ctask_fit_past(struct ctask_history *history, const struct ctask_snapshot *snap);
+
 /** Fill in the tasks' request and open_requests, from the history of @p snap as it is. 0 or -ENOMEM. */
 int ctask_fit_link(struct ctask_snapshot *snap);
 

@@ -24,6 +24,22 @@ int ctask_enrich(struct ctask_snapshot *snap, struct ctask_history_reader *reade
 	return ctask_fit_history(snap) ? ctask_fail(err, ENOMEM, "out of memory") : 0;
 }
 
+int ctask_enrich_recorded(struct ctask_snapshot *snap, struct ctask_history_reader *reader,
+			  bool goes_on, struct ctask_error *err)
+{
+	struct ctask_history *history = NULL;
+	int ret = ctask_history_read(reader, &history, err);
+
+	if (ret)
+		return ret;
+	if (goes_on)
+		ctask_fit_running(history, snap);
+	else
+		ctask_fit_past(history, snap);
+	snap->history = history;
+	return ctask_fit_history(snap) ? ctask_fail(err, ENOMEM, "out of memory") : 0;
+}
+
 int ctask_enrich_process(struct ctask_snapshot *snap, pid_t pid, struct ctask_error *err)
 {
 	struct ctask_history_reader *reader = NULL;

@@ -20,6 +20,13 @@ int ctask_enrich(struct ctask_snapshot *snap, struct ctask_history_reader *reade
 int ctask_enrich_process(struct ctask_snapshot *snap, pid_t pid, struct ctask_error *err);
 
 /**
+ * The same with what was recorded from outside, which does not know where tasks were made.
+ * @p goes_on: it is being recorded still.
+ */
+int ctask_enrich_recorded(struct ctask_snapshot *snap, struct ctask_history_reader *reader,
+			  bool goes_on, struct ctask_error *err);
+
+/**
  * Settle what *history has as pending of tasks that run at this moment, by a look into the memory of
  * its process: *history may be read anew. Where that may not be read, nothing is done.
  */

@@ -120,12 +120,12 @@ static void look_after(const struct ctask_kept *kept)
 	}
 }
 
-int ctask_kept_open(const char *path, struct ctask_kept **ret_kept)
+int ctask_kept_open(const char *path, bool make, struct ctask_kept **ret_kept)
 {
 	struct ctask_kept *kept;
 	struct stat st;
 
-	if (mkdir(path, 0700) && errno != EEXIST)
+	if (make && mkdir(path, 0700) && errno != EEXIST)
 		return -errno;
 	auto_fd fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 

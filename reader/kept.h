@@ -15,8 +15,8 @@
  */
 struct ctask_kept;
 
-/** The directory @p path, made if it is not there. -errno; -EPERM when others may write into it. */
-int ctask_kept_open(const char *path, struct ctask_kept **ret_kept);
+/** The directory @p path, made with @p make. -errno; -EPERM when others may write into it. */
+int ctask_kept_open(const char *path, bool make, struct ctask_kept **ret_kept);
 /** NULL is fine. */
 void ctask_kept_close(struct ctask_kept *kept);
 

@@ -43,7 +43,7 @@ static bool status_value(pid_t pid, const char *key, char *value, size_t room)
 struct stat_fields {
 	char state;
 	unsigned long flags;
-	unsigned long long start_ticks;
+	unsigned long long start_ticks, start_stack;
 };
 
 static bool read_stat(pid_t pid, struct stat_fields *ret)
@@ -55,10 +55,11 @@ static bool read_stat(pid_t pid, struct stat_fields *ret)
 	if (!file || !fgets(line, sizeof(line), file))
 		return false;
 	behind = strrchr(line, ')');
-	return behind && sscanf(behind + 1,
-				" %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-				"%*d %*d %*d %llu",
-				&ret->state, &ret->flags, &ret->start_ticks) == 3;
+	return behind &&
+	       sscanf(behind + 1,
+		      " %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+		      "%*d %*d %*d %llu %*u %*d %*u %*u %*u %llu",
+		      &ret->state, &ret->flags, &ret->start_ticks, &ret->start_stack) == 4;
 }
 
 char ctask_process_state(pid_t tid)
@@ -80,6 +81,13 @@ uint64_t ctask_process_start(pid_t pid)
 	struct stat_fields stat;
 
 	return read_stat(pid, &stat) ? stat.start_ticks : 0;
+}
+
+uint64_t ctask_process_image(pid_t pid)
+{
+	struct stat_fields stat;
+
+	return read_stat(pid, &stat) ? stat.start_stack : 0;
 }
 
 bool ctask_process_shares_clock(pid_t pid)

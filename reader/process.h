@@ -25,6 +25,12 @@ bool ctask_process_is_exiting(pid_t pid);
 /** When @p pid started, in clock ticks since boot; 0 when there is no such process. */
 uint64_t ctask_process_start(pid_t pid);
 
+/**
+ * Which program @p pid runs: another number after an exec, whose stack begins at another, random address. 0 when that
+ * is not to be had: it is ending, or we may not trace it.
+ */
+uint64_t ctask_process_image(pid_t pid);
+
 /** Who a process is to itself and to us. */
 struct ctask_process_ids {
 	int32_t nspid; /**< in its innermost pid namespace */

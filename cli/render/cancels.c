@@ -16,6 +16,7 @@ enum {
 	FINE_US = 10000000, /* within this time, fractions of seconds are shown */
 	NAMED_MAX = 3,	    /* of the tasks that swallowed a request */
 	CMDLINE_COLUMNS = 72,
+	CONTAINER_DIGITS = 64,
 };
 
 struct strokes {
@@ -265,6 +266,23 @@ static void choose_column(struct drawing *d, uint32_t first, uint32_t count)
 
 /* --- all in all --- */
 
+static void add_count(struct ctask_line *line, uint64_t count, const char *one, const char *more)
+{
+	ctask_line_number(line, count);
+	ctask_line_words(line, " ");
+	ctask_line_words(line, count == 1 ? one : more);
+}
+
+/* As people are used to see it: of 64 digits the first 12. */
+static void add_container(struct ctask_line *line, ctask_text container)
+{
+	if (strspn(container, "0123456789abcdef") == CONTAINER_DIGITS &&
+	    !container[CONTAINER_DIGITS])
+		ctask_line_format(line, "%.12s", container);
+	else
+		ctask_line_text(line, container);
+}
+
 static void draw_heading(struct drawing *d)
 {
 	const struct ctask_process *p = d->cancels->process;
@@ -278,6 +296,11 @@ static void draw_heading(struct drawing *d)
 	ctask_line_format(line, "pid %d", p->pid);
 	if (p->nspid > 0 && p->nspid != p->pid)
 		ctask_line_format(line, " (%d in its container)", p->nspid);
+	if (d->history->container) {
+		dot(line);
+		ctask_line_words(line, "container ");
+		add_container(line, d->history->container);
+	}
 	if (d->history->python_version[0]) {
 		dot(line);
 		ctask_line_words(line, "CPython ");
@@ -286,14 +309,13 @@ static void draw_heading(struct drawing *d)
 	dot(line);
 	ctask_line_words(line, "recorded since ");
 	ctask_reason_clock(line, d->history->since_us, d->history->read_at_us, false);
+	if (d->cancels->missed > 0) {
+		dot(line);
+		ctask_line_style(line, CTASK_STYLE_NOTE);
+		add_count(line, (uint64_t)d->cancels->missed, "request before was missed",
+			  "requests before were missed");
+	}
 	put(d);
-}
-
-static void add_count(struct ctask_line *line, uint64_t count, const char *one, const char *more)
-{
-	ctask_line_number(line, count);
-	ctask_line_words(line, " ");
-	ctask_line_words(line, count == 1 ? one : more);
 }
 
 /* Tasks of one coroutine that swallowed a request. */
@@ -459,6 +481,18 @@ int ctask_render_cancels(const struct ctask_cancels *cancels,
 	return drawing_fini(&d, err);
 }
 
+int ctask_render_heading(const struct ctask_cancels *cancels,
+			 const struct ctask_render_options *options, FILE *out,
+			 struct ctask_error *err)
+{
+	struct drawing d;
+
+	drawing_init(&d, cancels, options, out);
+	fputc_unlocked('\n', out);
+	draw_heading(&d);
+	return drawing_fini(&d, err);
+}
+
 int ctask_render_story(const struct ctask_cancels *cancels, uint32_t story,
 		       const struct ctask_render_options *options, FILE *out,
 		       struct ctask_error *err)
@@ -468,7 +502,8 @@ int ctask_render_story(const struct ctask_cancels *cancels, uint32_t story,
 
 	drawing_init(&d, cancels, options, out);
 	choose_column(&d, s->line_first, s->line_count);
-	fputc_unlocked('\n', out);
+	if (!cancels->below_heading)
+		fputc_unlocked('\n', out);
 	draw_story(&d, s);
 	return drawing_fini(&d, err);
 }

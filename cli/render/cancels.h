@@ -10,9 +10,11 @@ struct ctask_cancels {
 	const struct ctask_history *history;
 	const struct ctask_stories *stories;
 	const struct ctask_process *process; /**< whose it is */
+	int64_t missed; /**< requests before the recording; 0 or less: nothing is said */
 	bool has_last;
-	uint32_t last; /**< with has_last: tell only so many stories, the latest */
-	bool narrowed; /**< there may be others that nobody asked for */
+	uint32_t last;	    /**< with has_last: tell only so many stories, the latest */
+	bool narrowed;	    /**< there may be others that nobody asked for */
+	bool below_heading; /**< the story comes right below ctask_render_heading() */
 };
 
 /*
@@ -22,6 +24,10 @@ struct ctask_cancels {
 
 /** Which process, what happened in it all in all, and the stories. */
 int ctask_render_cancels(const struct ctask_cancels *cancels,
+			 const struct ctask_render_options *options, FILE *out,
+			 struct ctask_error *err);
+/** Which process: in a stream of many, before the stories of one. */
+int ctask_render_heading(const struct ctask_cancels *cancels,
 			 const struct ctask_render_options *options, FILE *out,
 			 struct ctask_error *err);
 /** One story, of a stream of them. */

@@ -61,7 +61,8 @@ START_TEST(everything)
 		"\"task\":{\"id\":\"0xdef\",\"name\":\"bad\"}},\"message\":\"\","
 		"\"stack\":[{\"name\":\"handler\",\"filename\":\"/srv/svc.py\",\"line\":31}],"
 		"\"stack_omitted\":1,\"repeats\":5,"
-		"\"outcome\":{\"state\":\"cancelled\",\"after_s\":0.002100}}\n");
+		"\"outcome\":{\"state\":\"cancelled\",\"after_s\":0.002100,"
+		"\"resolution_s\":null}}\n");
 }
 END_TEST
 
@@ -75,20 +76,21 @@ START_TEST(nothing_known)
 	c->through = CTASK_THROUGH_GATHER;
 	ck_assert_uint_eq(ctask_history_add_frame(history), 0);
 	ck_assert_int_eq(ctask_history_push_stack(history, &c->stack, 0), 0);
-	assert_json(history, NULL,
-		    "{\"schema\":\"ctask.cancellation\",\"version\":1,\"id\":7,"
-		    "\"time\":null,\"pid\":null,\"source\":\"agent\","
-		    "\"target\":{\"id\":null,\"name\":null,\"coroutine\":null,\"stack\":[],"
-		    "\"stack_omitted\":0},"
-		    "\"requester\":{\"kind\":\"task\",\"id\":null,\"name\":null,"
-		    "\"coroutine\":null,\"nstid\":null},\"origin\":\"unknown\","
-		    "\"scope\":{\"kind\":\"gather\",\"id\":null,\"delay_s\":null,"
-		    "\"elapsed_s\":null},\"cause\":null,\"root\":7,"
-		    "\"exception\":{\"type\":\"KeyError\",\"message\":null,\"task\":null},"
-		    "\"message\":null,"
-		    "\"stack\":[{\"name\":null,\"filename\":null,\"line\":null}],"
-		    "\"stack_omitted\":0,\"repeats\":0,"
-		    "\"outcome\":{\"state\":\"pending\",\"after_s\":null}}\n");
+	assert_json(
+		history, NULL,
+		"{\"schema\":\"ctask.cancellation\",\"version\":1,\"id\":7,"
+		"\"time\":null,\"pid\":null,\"source\":\"agent\","
+		"\"target\":{\"id\":null,\"name\":null,\"coroutine\":null,\"stack\":[],"
+		"\"stack_omitted\":0},"
+		"\"requester\":{\"kind\":\"task\",\"id\":null,\"name\":null,"
+		"\"coroutine\":null,\"nstid\":null},\"origin\":\"unknown\","
+		"\"scope\":{\"kind\":\"gather\",\"id\":null,\"delay_s\":null,"
+		"\"elapsed_s\":null},\"cause\":null,\"root\":7,"
+		"\"exception\":{\"type\":\"KeyError\",\"message\":null,\"task\":null},"
+		"\"message\":null,"
+		"\"stack\":[{\"name\":null,\"filename\":null,\"line\":null}],"
+		"\"stack_omitted\":0,\"repeats\":0,"
+		"\"outcome\":{\"state\":\"pending\",\"after_s\":null,\"resolution_s\":null}}\n");
 }
 END_TEST
 
@@ -121,10 +123,20 @@ START_TEST(first_and_last_line)
 	FILE *out = open_memstream(&text, &size);
 
 	ck_assert_int_eq(ctask_json_write_attached(4242, CTASK_BY_BPF, out, NULL), 0);
+	ck_assert_int_eq(ctask_json_write_attached_all(out, NULL), 0);
+	ck_assert_int_eq(ctask_json_write_attached_one(4243, "web\n", CTASK_BY_AGENT, 2, out, NULL),
+			 0);
+	ck_assert_int_eq(ctask_json_write_attached_one(4244, NULL, CTASK_BY_BPF, -1, out, NULL), 0);
 	ck_assert_int_eq(ctask_json_write_end(12, out, NULL), 0);
 	fclose(out);
 	ck_assert_str_eq(text, "{\"schema\":\"ctask.attached\",\"version\":1,\"pid\":4242,"
 			       "\"source\":\"bpf\"}\n"
+			       "{\"schema\":\"ctask.attached\",\"version\":1,\"pid\":null,"
+			       "\"source\":\"bpf\"}\n"
+			       "{\"schema\":\"ctask.attached\",\"version\":1,\"pid\":4243,"
+			       "\"source\":\"agent\",\"container\":\"web\\n\",\"missed\":2}\n"
+			       "{\"schema\":\"ctask.attached\",\"version\":1,\"pid\":4244,"
+			       "\"source\":\"bpf\",\"container\":null,\"missed\":null}\n"
 			       "{\"schema\":\"ctask.end\",\"version\":1,\"dropped\":12}\n");
 	free(text);
 }
