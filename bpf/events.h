@@ -21,18 +21,11 @@ enum ctask_probe_kind {
 	CTASK_PROBE_EXIT,    /* the process has ended */
 };
 
-/* What a piece of memory is. */
-enum ctask_probe_role {
-	CTASK_ROLE_OTHER,
-	CTASK_ROLE_FRAME,   /* of the thread, innermost first */
-	CTASK_ROLE_RUNNING, /* a task that may be the one that runs */
-};
-
 enum {
 	CTASK_PROBE_ROOM = 24 * 1024, /* bytes of one event */
-	CTASK_PIECE_MAX = 512,
+	CTASK_PIECE_MAX = 2048,	      /* a power of two */
+	CTASK_CODE_SLOTS = 1 << 13,
 	CTASK_PROBE_FRAMES = 80,
-	CTASK_PROBE_LINKS = 48,
 	CTASK_PROBE_LOCALS = 6,
 	CTASK_PROBE_GEN_TYPES = 3,
 	CTASK_PROBE_NO_FIELD = 0xffffffff,
@@ -40,8 +33,7 @@ enum {
 
 struct ctask_probe_piece {
 	__u64 addr;
-	__u32 len; /* the next piece begins at the next multiple of 8 */
-	__u32 role;
+	__u32 len, pad; /* the next piece begins at the next multiple of 8 */
 	__u8 bytes[];
 };
 
@@ -52,13 +44,12 @@ struct ctask_probe_event {
 	__u32 tgid, tid;
 	__u64 sp;     /* of the thread's C stack, where its return address lies */
 	__u64 caller; /* that return address */
-	__u64 outer;  /* what lies now where the return address of the thread's last cancel() was */
-	__u64 self;   /* the task, or the coroutine */
+	/* What lies now where the return address of the thread's last cancel() was, if that is further out. */
+	__u64 outer;
+	__u64 self; /* the task, or the coroutine */
 	__u64 argument;
 	__u64 tstate;
-	__u32 frames_cut, links_cut;
-	__u32 pieces_cut; /* pieces that found no room */
-	__u32 pad;
+	__u32 frames_cut, pieces_cut; /* that found no room */
 };
 
 /* How a local variable of a function that means something is to be followed. */
@@ -82,6 +73,12 @@ struct ctask_probe_code {
 	__u8 pad;
 };
 
+/* Where `code_slots` has the byte of a function, by its key in `codes`. */
+static inline __u32 ctask_probe_code_slot(__u64 key)
+{
+	return (__u32)(key * 0x9e3779b97f4a7c15ull >> 51);
+}
+
 /* A process that is not known, or not ready yet. */
 struct ctask_probe_unready {
 	__u64 build;
@@ -101,10 +98,13 @@ struct ctask_probe_target {
 	__u32 tstate_next, tstate_thread_id, tstate_frame, cframe_frame, tstate_running_task;
 	__u32 exc_info; /* of a thread, to 3.10 */
 	__u32 tstate_running_loop, tstate_dict;
+	__u32 tstate_from, tstate_bytes; /* the part of a thread's state that matters … */
+	__u32 tail_from, tail_bytes;	 /* … and another, further out; 0 bytes = none */
 	__u32 task_bytes, task_state, task_name, task_coro, task_fut_waiter;
 	__u32 first_locals;	       /* the first locals do not lie in that part */
 	__u32 frame_from, frame_bytes; /* the part of a frame that matters, from its start */
 	__u32 frame_code, frame_previous, frame_owner, frame_gen, frame_locals;
+	__u32 frame_object; /* from 3.11 on */
 	__u32 frame_stack, frame_stack_base, stack_form, awaited_slot, ref_tag_mask;
 	__u32 gen_bytes, gen_frame, gen_frame_inline, gen_exc_value;
 	__u32 dict_keys, dict_values, keys_indices, keys_is_log2, keys_log2_index_bytes, keys_kind,

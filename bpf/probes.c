@@ -200,6 +200,7 @@ void ctask_probes_unset(struct ctask_probes *probes, pid_t pid)
 void ctask_probes_code(struct ctask_probes *probes, uint64_t addr,
 		       const struct ctask_probe_code *code)
 {
+	probes->skel->bss->code_slots[ctask_probe_code_slot(addr)] = 1;
 	(void)bpf_map_update_elem(bpf_map__fd(probes->skel->maps.codes), &addr, code, BPF_ANY);
 }
 

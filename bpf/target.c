@@ -2,12 +2,14 @@
 #include "bpf/target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bpf/entry.h"
 #include "model/cleanup.h"
 #include "reader/elf.h"
 
@@ -24,8 +26,12 @@ enum {
 	EXCEPTION_ARGS = 24,	    /* PyBaseExceptionObject */
 	EXCEPTION_CONTEXT_310 = 40, /* behind dict, args, traceback; from 3.11 on also notes */
 	EXCEPTION_CONTEXT_311 = 48,
-	FIRST_LOCALS = 4, /* copied with each frame, where they lie behind it */
-	LINK_SLOTS = 16,  /* of a coroutine's frame that are copied with it */
+	FIRST_LOCALS = 4,      /* copied with each frame, where they lie behind it */
+	LINK_SLOTS = 16,       /* of a coroutine's frame that are copied with it */
+	FRAME_OBJECT_311 = 40, /* _PyInterpreterFrame.frame_obj */
+	FRAME_OBJECT_312 = 48,
+	TSTATE_BYTES_MAX = 512,
+	ENTRY_BYTES = 64,
 	ITEMS_MAX = 1 << 14,
 };
 
@@ -147,6 +153,31 @@ static uint64_t exported(struct ctask_walk *walk, pid_t pid, const char *name)
 	return found;
 }
 
+/* The part of a thread's state that has all of these, and what lies too far from it. */
+static void take_tstate(const struct ctask_layout *l, struct ctask_probe_target *t)
+{
+	const uint32_t fields[] = { l->tstate_frame, l->tstate_thread_id, l->tstate_dict,
+				    l->tstate_asyncio_running_loop,
+				    l->tstate_asyncio_running_task };
+	uint32_t from = l->tstate_frame, end = from;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		from = fields[i] < from ? fields[i] : from;
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (fields[i] == CTASK_NO_FIELD)
+			continue;
+		if (fields[i] - from < TSTATE_BYTES_MAX) {
+			end = fields[i] + 8 > end ? fields[i] + 8 : end;
+			continue;
+		}
+		if (!t->tail_bytes)
+			t->tail_from = fields[i];
+		t->tail_bytes = fields[i] + 8 - t->tail_from;
+	}
+	t->tstate_from = from;
+	t->tstate_bytes = end - from;
+}
+
 static void take_layout(const struct ctask_layout *l, struct ctask_probe_target *t)
 {
 	uint32_t from = l->frame_code;
@@ -158,7 +189,9 @@ static void take_layout(const struct ctask_layout *l, struct ctask_probe_target 
 		if (l->frame_stack + 8 - from > t->frame_bytes)
 			t->frame_bytes = l->frame_stack + 8 - from;
 		t->first_locals = 1;
+		t->frame_object = CTASK_PROBE_NO_FIELD;
 	} else {
+		t->frame_object = l->minor < 12 ? FRAME_OBJECT_311 : FRAME_OBJECT_312;
 		t->frame_from = 0;
 		t->frame_bytes = l->frame_locals + 8 * FIRST_LOCALS;
 	}
@@ -173,6 +206,7 @@ static void take_layout(const struct ctask_layout *l, struct ctask_probe_target 
 	t->tstate_dict = l->tstate_dict;
 	/* PyThreadState.exc_info stands before dict (Include/cpython/pystate.h, 3.8 to 3.10). */
 	t->exc_info = l->minor < 11 ? l->tstate_dict - 8 : CTASK_PROBE_NO_FIELD;
+	take_tstate(l, t);
 	t->task_bytes = l->task_size;
 	t->task_state = l->task_state;
 	t->task_name = l->task_name;
@@ -207,12 +241,24 @@ static void take_layout(const struct ctask_layout *l, struct ctask_probe_target 
 	t->exception_context = l->minor < 11 ? EXCEPTION_CONTEXT_310 : EXCEPTION_CONTEXT_311;
 }
 
-static int hook(pid_t pid, uint64_t addr, const char *what, struct ctask_hook_place *ret,
+/* From the file: the memory may have another recording's probes in it. */
+static void move_to_cheapest(struct ctask_hook_place *place, int needs)
+{
+	auto_fd fd = open(place->path, O_RDONLY | O_CLOEXEC);
+	uint8_t code[ENTRY_BYTES];
+	ssize_t got = fd < 0 ? -1 : pread(fd, code, sizeof(code), (off_t)place->offset);
+
+	if (got > 0)
+		place->offset += ctask_entry_cheapest(code, (size_t)got, needs);
+}
+
+static int hook(pid_t pid, uint64_t addr, const char *what, int needs, struct ctask_hook_place *ret,
 		struct ctask_error *err)
 {
 	if (!addr || place_of(pid, addr, ret))
 		return ctask_fail(err, EPROTO, "the code of %s in process %d is in no file", what,
 				  (int)pid);
+	move_to_cheapest(ret, needs);
 	return 0;
 }
 
@@ -269,20 +315,23 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 
 	addr = method_of(heap, in_c[0], "cancel", &flags);
 	ret_target->has_arguments = flags & METH_FASTCALL;
-	ret = hook(pid, addr, "Task.cancel", &ret_hooks[CTASK_HOOK_CANCEL], err);
+	ret = hook(pid, addr, "Task.cancel", CTASK_ENTRY_ARGUMENTS | CTASK_ENTRY_STACK,
+		   &ret_hooks[CTASK_HOOK_CANCEL], err);
 	if (!ret)
 		ret = hook(pid, method_of(heap, coroutine, "throw", &unused), "coroutine.throw",
-			   &ret_hooks[CTASK_HOOK_THROW], err);
+			   CTASK_ENTRY_ARGUMENTS, &ret_hooks[CTASK_HOOK_THROW], err);
 	if (!ret && ctask_heap_u64(heap, in_c[0] + TYPE_DEALLOC, &dealloc))
 		ret = -EFAULT;
 	if (!ret)
-		ret = hook(pid, dealloc, "a task's end", &ret_hooks[CTASK_HOOK_FREE], err);
+		ret = hook(pid, dealloc, "a task's end", CTASK_ENTRY_ARGUMENTS,
+			   &ret_hooks[CTASK_HOOK_FREE], err);
 	addr = method_of(heap, in_c[0], "uncancel", &unused);
 	if (!ret && addr)
-		ret = hook(pid, addr, "Task.uncancel", &ret_hooks[CTASK_HOOK_UNCANCEL], err);
+		ret = hook(pid, addr, "Task.uncancel", CTASK_ENTRY_ARGUMENTS,
+			   &ret_hooks[CTASK_HOOK_UNCANCEL], err);
 	addr = method_of(heap, in_c[0], "cancelling", &unused);
 	if (!ret && addr)
-		ret = hook(pid, addr, "Task.cancelling", &ret_hooks[CTASK_HOOK_CANCELLING], err);
+		ret = hook(pid, addr, "Task.cancelling", 0, &ret_hooks[CTASK_HOOK_CANCELLING], err);
 	return ret;
 }
 
