@@ -36,6 +36,7 @@ enum {
 	LOADING_SHARE = 4,
 	AGENT_US = 2 * MICRO, /* within which an agent begins its history */
 	CODE_SPACE_SHIFT = 48,
+	MISSED_MOST = 2, /* lists: what a probe tells may be on its way */
 	WORD = 64,
 };
 
@@ -69,6 +70,8 @@ struct known {
 	int64_t loading_us;	   /* it began to load asyncio then; 0 = not known */
 	uint64_t maps_print;	   /* of the files that it had mapped at the last look */
 	bool has_agent, listed;
+	uint32_t
+		missed; /* times in a row that it was not what it had been, and no probe had told */
 	struct ctask_subject *subject; /* PYTHON, FOLLOWED */
 	struct build *build;	       /* FOLLOWED */
 	uint32_t number;	       /* FOLLOWED, BY_AGENT */
@@ -410,6 +413,19 @@ static void drop(struct ctask_host *h, struct known *k)
 	free(k);
 }
 
+/* It is another program from now on. */
+static void begin_anew(struct ctask_host *h, struct known *k)
+{
+	end(h, k);
+	k->state = OTHER;
+	k->start_ticks = ctask_process_start(k->pid);
+	k->maps_print = 0;
+	k->missed = 0;
+	k->has_agent = false;
+	k->begun_us = now_us();
+	k->next_us = k->begun_us + FIRST_LOOK_US;
+}
+
 static int64_t share(int64_t age, int64_t part, int64_t least, int64_t most)
 {
 	int64_t pause = age / part;
@@ -555,10 +571,17 @@ static void list_processes(struct ctask_host *h)
 	}
 	HASH_ITER(hh, h->known, k, next)
 	{
-		if (dir && !k->listed)
+		bool is_gone = dir && !k->listed, is_other;
+
+		k->listed = false;
+		is_other = !is_gone && k->state == FOLLOWED && !ctask_subject_is_there(k->subject);
+		k->missed = is_gone || is_other ? k->missed + 1 : 0;
+		if (k->missed < MISSED_MOST)
+			continue;
+		if (is_gone)
 			drop(h, k);
 		else
-			k->listed = false;
+			begin_anew(h, k);
 	}
 }
 
@@ -572,13 +595,8 @@ static void take_begin(struct ctask_host *h, pid_t pid, bool loads)
 		k = add(h, pid);
 	if (!k)
 		return;
-	if (!loads) {
-		end(h, k);
-		k->state = OTHER;
-		k->maps_print = 0;
-		k->has_agent = false;
-		k->begun_us = now_us();
-	}
+	if (!loads)
+		begin_anew(h, k);
 	k->loading_us = loads ? now_us() : 0;
 	if (k->state == OTHER || k->state == PYTHON)
 		k->next_us = now_us() + (loads ? 0 : FIRST_LOOK_US);

@@ -14,8 +14,9 @@
 
 enum {
 	HISTORY_BYTES = 16 << 20,
-	WATCH_MS = 2, /* how often asked tasks are looked at */
-	IDLE_MS = 5,  /* how often the probes' buffer is looked into; they do not wake us */
+	LOOK_US = 50000, /* how often we look whether the process is still the same program */
+	WATCH_MS = 2,	 /* how often asked tasks are looked at */
+	IDLE_MS = 5,	 /* how often the probes' buffer is looked into; they do not wake us */
 	ARMED_US =
 		10 *
 		1000000, /* how long the probes on the ends of tasks stay after the last request */
@@ -88,12 +89,18 @@ static void one_round(struct ctask_recorder *rec, int wait_ms)
 static void *run(void *arg)
 {
 	struct ctask_recorder *rec = arg;
-	bool armed = false;
-	int64_t asked_us = 0;
+	bool armed = false, is_over = false;
+	int64_t asked_us = 0, looked_us = 0;
 	uint64_t asked = 0;
 
 	while (!atomic_load(&rec->stop)) {
+		if (!is_over && clock_us(CLOCK_MONOTONIC) - looked_us > LOOK_US) {
+			looked_us = clock_us(CLOCK_MONOTONIC);
+			is_over = !ctask_subject_is_there(rec->subject);
+		}
 		one_round(rec, rec->open_requests ? WATCH_MS : IDLE_MS);
+		if (is_over) /* and all that it did has been taken */
+			ctask_subject_end(rec->subject);
 		if (rec->asked != asked) {
 			asked = rec->asked;
 			asked_us = clock_us(CLOCK_MONOTONIC);

@@ -2,8 +2,11 @@
 #include "bpf/subject.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "reader/process.h"
 
@@ -67,12 +70,15 @@ static int find_python(struct ctask_subject *s, struct ctask_error *err)
 
 static int look(struct ctask_subject *s, struct ctask_error *err)
 {
+	char path[64];
 	int ret = ctask_process_check(s->pid, err);
 
 	if (!ret)
 		ret = ctask_memory_create_process(s->pid, &s->live, err);
 	if (ret)
 		return ret;
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)s->pid);
+	s->image = open(path, O_RDONLY | O_CLOEXEC);
 	s->gate = create_gate(s->live);
 	s->photo = s->gate ? ctask_photo_create(s->gate) : NULL;
 	s->snap = ctask_snapshot_create();
@@ -95,7 +101,7 @@ int ctask_subject_create(pid_t pid, struct ctask_subject **ret_subject, struct c
 	if (!s)
 		return ctask_fail(err, ENOMEM, "out of memory");
 	s->pid = pid;
-	s->history.fd = -1;
+	s->history.fd = s->image = -1;
 	ret = look(s, err);
 	if (ret) {
 		ctask_subject_destroy(s);
@@ -119,6 +125,8 @@ void ctask_subject_destroy(struct ctask_subject *s)
 	ctask_memory_destroy(s->photo ? ctask_photo_memory(s->photo) : NULL);
 	ctask_memory_destroy(s->gate);
 	ctask_memory_destroy(s->live);
+	if (s->image >= 0)
+		close(s->image);
 	free(s);
 }
 
@@ -131,6 +139,14 @@ static void look_anew(struct ctask_subject *s)
 	ctask_pages_thaw(&s->pages);
 	s->pages.touched_count = 0;
 	s->pages.error = 0;
+}
+
+/* What was opened is the memory of one program: after an exec or the end there is nothing to be read. */
+bool ctask_subject_is_there(const struct ctask_subject *s)
+{
+	char byte;
+
+	return s->image < 0 || pread(s->image, &byte, 1, (off_t)s->python.runtime) == 1;
 }
 
 bool ctask_subject_has_asyncio(struct ctask_subject *s)
@@ -203,7 +219,11 @@ void ctask_subject_end(struct ctask_subject *s)
 {
 	struct ctask_history_header *h = s->history.header;
 
-	((struct gate *)s->gate)->closed = true;
+	struct gate *gate = (struct gate *)s->gate;
+
+	if (gate->closed)
+		return;
+	gate->closed = true;
 	if (!s->resolver)
 		return;
 	(void)ctask_resolver_watch(s->resolver);

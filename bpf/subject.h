@@ -12,6 +12,7 @@ struct ctask_subject {
 	pid_t pid;
 	struct ctask_memory *live; /* borrowed by gate */
 	struct ctask_memory *gate; /* the same until it is closed */
+	int image;		   /* the memory of the program that it runs now, and no other */
 	struct ctask_photo *photo;
 	struct ctask_pages pages;
 	struct ctask_python python;
@@ -31,6 +32,8 @@ int ctask_subject_create(pid_t pid, struct ctask_subject **ret_subject, struct c
 /** NULL is fine. */
 void ctask_subject_destroy(struct ctask_subject *subject);
 
+/** False when the process has ended, or runs another program by now. */
+bool ctask_subject_is_there(const struct ctask_subject *subject);
 /** True when it has loaded asyncio, or begun to. */
 bool ctask_subject_has_asyncio(struct ctask_subject *subject);
 /**
@@ -45,7 +48,7 @@ void ctask_subject_since(struct ctask_subject *subject, int64_t since_us);
 void ctask_subject_codes(struct ctask_subject *subject,
 			 void (*put)(void *arg, uint64_t addr, const struct ctask_probe_code *code),
 			 void *arg);
-/** The process is not what it was: its open requests end nobody knows how, and so does the history. */
+/** The process is not what it was: its open requests end nobody knows how, and so does the history. Once is enough. */
 void ctask_subject_end(struct ctask_subject *subject);
 
 #endif
