@@ -12,6 +12,8 @@
 enum {
 	SETTLED_AT_ONCE = 64,
 	CALM_LOOKS = 2, /* in a row, before a task is said to go on */
+	/* The same where it runs: an exception may be on its way that nobody handles yet. */
+	CALM_LOOKS_RUNNING = 10,
 	ENTERED = 1 << 14,
 };
 
@@ -194,20 +196,24 @@ static void absorb_left_blocks(struct ctask_requests *r, struct asked *entry,
 }
 
 static void settle_alive(struct ctask_requests *r, struct asked *entry,
-			 const struct ctask_stack_seen *chain, double now, double since)
+			 struct ctask_stack_seen *chain, double now, double since)
 {
+	bool runs = chain->running &&
+		    ctask_stack_of_running(r->resolver, entry->task, entry->coro, chain);
 	enum ctask_busy busy = ctask_task_busy(r->resolver, entry->task, chain);
 
-	if (busy == CTASK_BUSY_RUNS) {
-		entry->calm = 0;
+	entry->calm = busy == CTASK_BUSY_RUNS || (runs && busy == CTASK_BUSY_HANDLES)
+			      ? 0
+			      : entry->calm + 1;
+	if (busy == CTASK_BUSY_RUNS)
 		return;
-	}
 	ctask_asked_see(&entry->is);
-	if (++entry->calm < CALM_LOOKS)
+	if (entry->calm < (runs ? CALM_LOOKS_RUNNING : CALM_LOOKS))
 		return;
-	absorb_left_blocks(r, entry, chain, now, since);
+	if (!runs)
+		absorb_left_blocks(r, entry, chain, now, since);
 	if (busy == CTASK_BUSY_NOT)
-		ctask_asked_swallow(&r->book, &entry->is, now, (now - since) * CALM_LOOKS);
+		ctask_asked_swallow(&r->book, &entry->is, now, (now - since) * entry->calm);
 	forget_if_all_ended(r, entry);
 }
 

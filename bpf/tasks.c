@@ -17,6 +17,11 @@ enum {
 	EXC_INFO = 3,
 };
 
+struct threads {
+	uint64_t interp, tstate;
+	int interps, count;
+};
+
 /* --- tasks --- */
 
 enum ctask_ending ctask_task_ending(struct ctask_resolver *r, uint64_t task)
@@ -36,9 +41,21 @@ enum ctask_ending ctask_task_ending(struct ctask_resolver *r, uint64_t task)
 								: CTASK_ENDED_RETURNED;
 }
 
+/* A field of a task, at @p at where it is written in C, or attribute @p name where it is in Python. */
+static uint64_t field(struct ctask_resolver *r, uint64_t task, uint32_t at, const char *name)
+{
+	uint64_t value;
+
+	if (!task)
+		return 0;
+	if (ctask_kind_of(r->heap, task) == CTASK_KIND_TASK)
+		return ctask_word_at(r->heap, task + at);
+	return ctask_attr(r->heap, task, name, &value) ? 0 : value;
+}
+
 ctask_text ctask_task_name(struct ctask_resolver *r, uint64_t task)
 {
-	uint64_t name = task ? ctask_word_at(r->heap, task + r->heap->layout.task_name) : 0;
+	uint64_t name = field(r, task, r->heap->layout.task_name, "_name");
 	int64_t number;
 
 	if (!name || ctask_kind_of(r->heap, name) != CTASK_KIND_INT)
@@ -50,7 +67,7 @@ ctask_text ctask_task_name(struct ctask_resolver *r, uint64_t task)
 
 uint64_t ctask_task_coro(struct ctask_resolver *r, uint64_t task)
 {
-	return task ? ctask_word_at(r->heap, task + r->heap->layout.task_coro) : 0;
+	return field(r, task, r->heap->layout.task_coro, "_coro");
 }
 
 uint64_t ctask_task_waiter(struct ctask_resolver *r, uint64_t task)
@@ -215,25 +232,54 @@ static bool is_run_by_another(struct ctask_resolver *r, uint64_t tstate, uint64_
 	       !ctask_int_value(r->heap, value, &ident) && (uint64_t)ident != own;
 }
 
-bool ctask_loop_runs_elsewhere(struct ctask_resolver *r, uint64_t tstate, uint64_t loop)
+/* The next of Python's threads; begin with both 0. */
+static bool next_thread(struct ctask_resolver *r, struct threads *at)
 {
 	const struct ctask_layout *l = &r->heap->layout;
-	uint64_t interp =
-		ctask_word_at(r->heap, r->walk->python->runtime + l->runtime_interpreters_head);
+
+	if (at->tstate)
+		at->tstate = ctask_word_at(r->heap, at->tstate + l->tstate_next);
+	while (!at->tstate && at->interps++ < INTERPS_MAX) {
+		at->interp = at->interps == 1
+				     ? ctask_word_at(r->heap, r->walk->python->runtime +
+								      l->runtime_interpreters_head)
+				     : ctask_word_at(r->heap, at->interp + l->interp_next);
+		if (!at->interp)
+			return false;
+		at->tstate = ctask_word_at(r->heap, at->interp + l->interp_threads_head);
+	}
+	return at->tstate && at->count++ < THREADS_MAX;
+}
+
+bool ctask_loop_runs_elsewhere(struct ctask_resolver *r, uint64_t tstate, uint64_t loop)
+{
+	struct threads at = { 0 };
 
 	if (is_run_by_another(r, tstate, loop))
 		return true;
-	for (int n = 0; interp && loop && n < INTERPS_MAX; n++) {
-		uint64_t at = ctask_word_at(r->heap, interp + l->interp_threads_head);
-
-		for (int i = 0; at && i < THREADS_MAX; i++) {
-			if (at != tstate && ctask_running_loop(r->walk, at) == loop)
-				return true;
-			at = ctask_word_at(r->heap, at + l->tstate_next);
-		}
-		interp = ctask_word_at(r->heap, interp + l->interp_next);
-	}
+	while (loop && next_thread(r, &at))
+		if (at.tstate != tstate && ctask_running_loop(r->walk, at.tstate) == loop)
+			return true;
 	return false;
+}
+
+bool ctask_stack_of_running(struct ctask_resolver *r, uint64_t task, uint64_t coro,
+			    struct ctask_stack_seen *ret)
+{
+	struct ctask_probe_event now = { 0 };
+	struct threads at = { 0 };
+	int end;
+
+	while (!now.tstate && next_thread(r, &at))
+		if (ctask_thread_task(r, at.tstate, ctask_thread_loop(r, at.tstate)) == task)
+			now.tstate = at.tstate;
+	if (!now.tstate)
+		return false;
+	ctask_stack_of_thread(&r->stacks, &now, ret);
+	end = ctask_stack_find(ret, coro);
+	ret->running = end == ret->count;
+	ret->count = ret->running ? 0 : end + 1;
+	return !ret->running;
 }
 
 int ctask_stack_loop_base(const struct ctask_stack_seen *stack)

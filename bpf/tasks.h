@@ -34,6 +34,12 @@ enum ctask_busy {
 	CTASK_BUSY_NOT
 };
 
+/**
+ * The frames of @p task, whose coroutine is @p coro, where it runs now, its own part of its thread's. They may change while
+ * they are read. False when they cannot be seen.
+ */
+bool ctask_stack_of_running(struct ctask_resolver *resolver, uint64_t task, uint64_t coro,
+			    struct ctask_stack_seen *ret);
 /** Whether @p task, which stands as @p chain tells, is still busy with a request. */
 enum ctask_busy ctask_task_busy(struct ctask_resolver *resolver, uint64_t task,
 				const struct ctask_stack_seen *chain);
