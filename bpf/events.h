@@ -28,8 +28,9 @@ enum {
 	CTASK_PROBE_FRAMES = 80,
 	CTASK_PROBE_LOCALS = 6,
 	CTASK_PROBE_GEN_TYPES = 3,
-	CTASK_PROBE_NO_FIELD = 0xffffffff,
 };
+
+enum { CTASK_PROBE_NO_FIELD = 0xffffffff }; /* alone: it makes its enum unsigned */
 
 struct ctask_probe_piece {
 	__u64 addr;
