@@ -153,6 +153,9 @@ int ctask_watch_follow(struct ctask_history_reader *reader, const struct ctask_w
 		ret = watch_on(&f, &unblocked, &err);
 	if (watch->telling.json)
 		(void)ctask_json_write_end(f.teller.dropped, stdout, NULL);
+	else if (f.teller.dropped)
+		ctask_report_warning("%llu requests could not be recorded",
+				     (unsigned long long)f.teller.dropped);
 	status = ctask_report_written();
 	if (status == CTASK_EXIT_WHOLE)
 		status = ret ? ctask_report_error(&err) : ctask_watch_status(f.teller.unreadable);

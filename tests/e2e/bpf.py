@@ -300,6 +300,22 @@ def lost(interpreter):
               "%d + %d, not %d" % (len(seen), dropped, count))
         print("held for %d cancels in %.1f s: %d records, %d dropped" % (count, took, len(seen), dropped))
 
+        # As text: said on stderr. Nothing tells that it is attached, so there are probes.
+        before = code_of(victim.pid)
+        process = subprocess.Popen(
+            [ctaskctl.path(), "cancels", str(victim.pid), "--follow", "--source=bpf"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        check("probes are there", until(lambda: has_probes(before, victim.pid) >= 2), "none")
+        until(lambda: select.select([process.stdout], [], [], 0)[0])
+        process.send_signal(signal.SIGSTOP)
+        check("the target", victim.cancels(count // 2, 300), "does not cancel")
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
+        check("it is said", process.returncode == WHOLE and re.fullmatch(
+            rb"ctaskctl: \d+ requests could not be recorded\n", errors),
+            "status %d, %r" % (process.returncode, errors))
+
 
 def unchanged(interpreter):
     def resident_kb(victim):
