@@ -78,17 +78,23 @@ static void look_anew(struct ctask_resolver *r)
 
 void ctask_resolver_take(struct ctask_resolver *r, const struct ctask_probe_event *event)
 {
-	ctask_photo_show(r->photo, event);
-	look_anew(r);
+	struct ctask_pages *pages = r->heap->pages;
+
+	if (event->kind == CTASK_PROBE_THROW) { /* no memory tells more of it */
+		ctask_requests_delivered(r->requests, event->self);
+		return;
+	}
+	if (ctask_photo_show(r->photo, event, pages))
+		look_anew(r);
+	pages->touched_count = 0;
+	pages->steps = pages->next_look = 0;
+	pages->error = 0;
 	switch (event->kind) {
 	case CTASK_PROBE_CANCEL:
 		ctask_take_cancel(r, event);
 		break;
 	case CTASK_PROBE_UNCANCEL:
 		take_uncancel(r, event);
-		break;
-	case CTASK_PROBE_THROW:
-		ctask_requests_delivered(r->requests, event->self);
 		break;
 	case CTASK_PROBE_GONE:
 		take_gone(r, event);
@@ -97,12 +103,12 @@ void ctask_resolver_take(struct ctask_resolver *r, const struct ctask_probe_even
 		take_entered(r, event);
 		break;
 	}
-	ctask_photo_show(r->photo, NULL);
-	look_anew(r);
+	ctask_photo_hide(r->photo, pages);
 }
 
 bool ctask_resolver_watch(struct ctask_resolver *r)
 {
+	ctask_photo_live(r->photo);
 	look_anew(r);
 	return ctask_requests_watch(r->requests);
 }

@@ -90,6 +90,14 @@ void ctask_pages_thaw(struct ctask_pages *pages)
 		drop_slots(pages);
 }
 
+uint8_t *ctask_pages_copy(struct ctask_pages *pages, uint64_t addr)
+{
+	uint64_t page = addr & ~(uint64_t)(CTASK_PAGE - 1);
+	uint32_t slot = ctask_table_get(&pages->index, page + 1, UINT32_MAX);
+
+	return slot == UINT32_MAX ? NULL : pages->slots + (size_t)(slot & ~AHEAD) * CTASK_PAGE;
+}
+
 static int reserve_slots(struct ctask_pages *pages, uint32_t room)
 {
 	void *slots;

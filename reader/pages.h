@@ -64,6 +64,11 @@ void ctask_pages_fini(struct ctask_pages *pages);
 /** Forget all copies, keep the list of touched pages; go on in mode live. */
 void ctask_pages_thaw(struct ctask_pages *pages);
 /**
+ * The copy of the page of @p addr, for a memory that knows which bytes of it have changed; NULL when there is
+ * none. Valid until something is read.
+ */
+uint8_t *ctask_pages_copy(struct ctask_pages *pages, uint64_t addr);
+/**
  * Do all of a freeze that can be done beforehand, so that the freeze itself,
  * during which a target may be stopped, only copies. 0, or the sticky error.
  */
