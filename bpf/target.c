@@ -60,8 +60,8 @@ static uint64_t dict_of_module(struct ctask_heap *heap, uint64_t module)
 	return dict;
 }
 
-/* sys.modules of the first interpreter that has asyncio. */
-static uint64_t modules_with_asyncio(struct ctask_walk *walk)
+/* sys.modules of the first interpreter that has module @p name. */
+static uint64_t modules_with(struct ctask_walk *walk, const char *name)
 {
 	enum { INTERPS_MAX = 1024 };
 	struct ctask_heap *heap = &walk->heap;
@@ -72,7 +72,7 @@ static uint64_t modules_with_asyncio(struct ctask_walk *walk)
 		return 0;
 	for (int i = 0; interp && i < INTERPS_MAX; i++) {
 		if (!ctask_heap_u64(heap, interp + heap->layout.interp_modules, &modules) &&
-		    modules && !ctask_dict_get(heap, modules, "_asyncio", &found))
+		    modules && !ctask_dict_get(heap, modules, name, &found))
 			return modules;
 		if (ctask_heap_u64(heap, interp + heap->layout.interp_next, &interp))
 			break;
@@ -273,7 +273,7 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 	static const char *const error_items[] = { "CancelledError" };
 	static const char *const thread_items[] = { "_active" };
 	struct ctask_heap *heap = &walk->heap;
-	uint64_t modules = modules_with_asyncio(walk), found[4] = { 0 }, in_tasks[2] = { 0 },
+	uint64_t modules = modules_with(walk, "_asyncio"), found[4] = { 0 }, in_tasks[2] = { 0 },
 		 in_c[2] = { 0 }, dealloc, coroutine, addr;
 	uint32_t flags = 0, unused;
 	int ret;
@@ -281,6 +281,12 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 	*ret_target = (struct ctask_probe_target){ 0 };
 	*ret_facts = (struct ctask_asyncio_facts){ 0 };
 	memset(ret_hooks, 0, CTASK_HOOKS * sizeof(*ret_hooks));
+	if (!modules && modules_with(walk, "trio"))
+		return ctask_fail(
+			err, ENOTSUP,
+			"process %d runs CPython %s with trio, which is Python all "
+			"through: there is nothing to probe, and only asyncio is followed",
+			(int)pid, walk->python->version);
 	if (!modules)
 		return ctask_fail(err, ENOTSUP,
 				  "process %d runs CPython %s, but has not loaded asyncio",
@@ -297,7 +303,9 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 				  (int)pid);
 	ctask_codes_set_library(&walk->codes, in_tasks[0]);
 	if (!in_c[0])
-		return ctask_fail(err, ENOTSUP, "asyncio in process %d has no tasks written in C",
+		return ctask_fail(err, ENOTSUP,
+				  "asyncio in process %d has only tasks written in Python: there "
+				  "is nothing to probe. Start the program with 'ctaskctl run'",
 				  (int)pid);
 
 	take_layout(&heap->layout, ret_target);
@@ -337,7 +345,7 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 
 bool ctask_target_has_asyncio(struct ctask_walk *walk)
 {
-	return modules_with_asyncio(walk) != 0;
+	return modules_with(walk, "_asyncio") != 0;
 }
 
 int ctask_target_loader(struct ctask_walk *walk, pid_t pid, struct ctask_hook_place *ret_place)
@@ -418,7 +426,8 @@ void ctask_target_functions(struct ctask_walk *walk,
 	const struct seeing seeing = { walk, see, arg };
 	uint64_t found[ARRAY_SIZE(modules)] = { 0 };
 
-	find_items(&walk->heap, modules_with_asyncio(walk), modules, found, ARRAY_SIZE(modules));
+	find_items(&walk->heap, modules_with(walk, "_asyncio"), modules, found,
+		   ARRAY_SIZE(modules));
 	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
 		see_functions(&seeing, dict_of_module(&walk->heap, found[i]), true);
 }
