@@ -78,7 +78,7 @@ _ctaskctl() {
 	if [[ $cur == -* ]]; then
 		case $command in
 		cancels)
-			mapfile -t COMPREPLY < <(compgen -W "--all --no-fold --ids --follow --duration= --since= --source= --task= --origin= --last= --format= --json $display" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "--all --frames --no-fold --ids --follow --duration= --since= --source= --task= --origin= --last= --format= --json $display" -- "$cur")
 			;;
 		ls) mapfile -t COMPREPLY < <(compgen -W "--json $display" -- "$cur") ;;
 		ps) mapfile -t COMPREPLY < <(compgen -W "--all $look $display" -- "$cur") ;;

@@ -44,7 +44,8 @@ complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -s c -l no-fold -d 
 complete -c ctaskctl -n '__fish_seen_subcommand_from pstree' -s p -l ids -d 'Show ids'
 
 complete -c ctaskctl -n $asked -l format -x -a 'json text' -d Format
-complete -c ctaskctl -n $asked -s a -l all -d 'Show every frame'
+complete -c ctaskctl -n $asked -s a -l frames -d 'Show every frame'
+complete -c ctaskctl -n $asked -l all -d 'Every Python process of this host'
 complete -c ctaskctl -n $asked -s c -l no-fold -d 'Show each task and each event'
 complete -c ctaskctl -n $asked -s p -l ids -d 'Show ids'
 complete -c ctaskctl -n $asked -s f -l follow -d 'Go on with what happens'
