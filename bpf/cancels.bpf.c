@@ -87,7 +87,6 @@ __noinline __u32 add_frame(struct thread *th, const struct ctask_probe_target *t
 		int near = frame - th->stack_near + ROW_NEAR < 2 * ROW_NEAR;
 		__u64 page = frame & -(__u64)PAGE;
 
-		len = near ? t->frame_bytes : t->gen_bytes - t->gen_frame;
 		from = near ? frame + len - ROW_BYTES : frame - t->gen_frame;
 		if (from < page) /* it need not be there */
 			from = page;

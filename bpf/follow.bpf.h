@@ -16,7 +16,7 @@ enum {
 	DICT_311 = 1,
 	DICT_312 = 2,
 	DICT_INLINE = 3,
-	NAME_BYTES = 160,
+	NAME_BYTES = 112, /* of most all; what is longer is read where it lives */
 	TEXT_BYTES = 320,
 	HEAD_BYTES = 48,
 	OBJECT_BEFORE =

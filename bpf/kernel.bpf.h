@@ -12,6 +12,7 @@
 /*
  * The oldest kernel is 5.12:
  *   5.8   the ring buffer (457f44363a88)
+ *   5.11  a task whose fields are read without a call (3ca1032ab7ab)
  *   5.12  pointers to memory as arguments of global functions, which are verified one by one (e5069b9c23b3):
  *         as static ones they are walked through for each call, beyond a million instructions;
  *         compare and exchange (5ffa25502b5a)
@@ -47,9 +48,9 @@ struct task_struct {
  */
 static __always_inline __u64 this_pthread(void)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	const struct task_struct *task = bpf_get_current_task_btf();
 
-	return BPF_CORE_READ(task, thread.fsbase);
+	return task->thread.fsbase;
 }
 
 #endif
