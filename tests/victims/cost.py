@@ -10,6 +10,7 @@ Reads lines, answers each with one line of numbers. It needs no /proc:
     live COUNT          make so many, which live until
     die                 they are cancelled, too
     many COUNT          make and cancel so many, a thousand at a time
+    pace RATE SECONDS   make and cancel so many a second, if that can be done: how many, how long
     idle SECONDS        do nothing
     pid                 its process id, and how many cancel() calls there were
 
@@ -136,6 +137,17 @@ async def many(count):
         cancel_all(tasks)
         await asyncio.wait(tasks)
     return [count]
+
+
+async def pace(rate, seconds):
+    began, done = time.monotonic(), 0
+    while time.monotonic() - began < seconds:
+        due = int((time.monotonic() - began) * rate) - done
+        if due <= 0:
+            await asyncio.sleep(0.001)
+            continue
+        done += (await many(min(due, AT_ONCE)))[0]
+    return [done, time.monotonic() - began]
 
 
 async def idle(seconds):
