@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -36,6 +37,7 @@ enum {
 	LOADING_SHARE = 4,
 	AGENT_US = 2 * MICRO, /* within which an agent begins its history */
 	CODE_SPACE_SHIFT = 48,
+	NICE = -10,
 	MISSED_MOST = 2, /* lists: what a probe tells may be on its way */
 	WORD = 64,
 };
@@ -367,20 +369,42 @@ static int follow(struct ctask_host *h, struct known *k, struct ctask_error *err
 	return is_followed(h, k, 0, was_attached ? (int64_t)calls : -1, err);
 }
 
+/* A process that has its code where one has it that @p target was made for: they were forked from each other. */
+static const struct known *find_relative(const struct ctask_host *h,
+					 const struct ctask_probe_target *target)
+{
+	for (const struct known *k = h->known; k; k = k->hh.next)
+		if (k->state == FOLLOWED && k->subject->target.code_space == target->code_space)
+			return k;
+	return NULL;
+}
+
 /* A child of a process that is followed: the probes have known it from its first step. */
 static int adopt(struct ctask_host *h, struct known *k, const struct ctask_probe_target *target,
 		 struct ctask_error *err)
 {
-	int ret = k->subject ? 0 : ctask_subject_create(k->pid, &k->subject, err);
+	const struct known *relative = find_relative(h, target);
+	int ret = 0;
 
-	if (!ret)
-		ret = ctask_subject_begin(k->subject, HISTORY_BYTES, err);
+	if (relative) {
+		ctask_subject_destroy(k->subject);
+		k->subject = NULL;
+		ret = ctask_subject_fork(relative->subject, k->pid, HISTORY_BYTES, &k->subject,
+					 err);
+	} else {
+		if (!k->subject)
+			ret = ctask_subject_create(k->pid, &k->subject, err);
+		if (!ret)
+			ret = ctask_subject_begin(k->subject, HISTORY_BYTES, err);
+	}
 	if (!ret)
 		ret = take_build(h, k, err);
 	if (ret)
 		return ret;
 	k->subject->target = *target;
-	return is_followed(h, k, now_us() - start_us(k->start_ticks), 0, err);
+	ret = is_followed(h, k, now_us() - start_us(k->start_ticks), 0, err);
+	k->next_us = INT64_MAX; /* what its parent had learnt is its own */
+	return ret;
 }
 
 /* --- a process that may come to be followed --- */
@@ -678,6 +702,8 @@ static void *run(void *arg)
 {
 	struct ctask_host *h = arg;
 
+	/* Where processors are short, what a process takes with it when it ends must be read before that. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	while (!atomic_load(&h->stop)) {
 		int64_t now;
 

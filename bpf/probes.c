@@ -14,10 +14,14 @@
 #include "model/cleanup.h"
 #include "reader/process.h"
 
-enum { /* in a recording of all processes */
-       TARGETS_ALL = 1 << 16,
-       THREADS_ALL = 1 << 12,
-       CODES_ALL = 1 << 16,
+/*
+ * In a recording of all processes. Room is taken beforehand: what the kernel allocates in a probe fails when
+ * much is asked for at once.
+ */
+enum {
+	TARGETS_ALL = 1 << 14,
+	THREADS_ALL = 1 << 10,
+	CODES_ALL = 1 << 16,
 };
 
 struct ctask_probes {
@@ -78,9 +82,7 @@ static int take_sample(void *arg, void *data, size_t len)
 static void make_room(struct cancels_bpf *skel)
 {
 	(void)bpf_map__set_max_entries(skel->maps.targets, TARGETS_ALL);
-	(void)bpf_map__set_map_flags(skel->maps.targets, BPF_F_NO_PREALLOC);
 	(void)bpf_map__set_max_entries(skel->maps.threads, THREADS_ALL);
-	(void)bpf_map__set_map_flags(skel->maps.threads, BPF_F_NO_PREALLOC);
 	(void)bpf_map__set_max_entries(skel->maps.codes, CODES_ALL);
 	(void)bpf_map__set_type(skel->maps.codes, BPF_MAP_TYPE_LRU_HASH);
 	(void)bpf_map__set_type(skel->maps.tstates, BPF_MAP_TYPE_LRU_HASH);

@@ -68,11 +68,19 @@ static int find_python(struct ctask_subject *s, struct ctask_error *err)
 	return ret ? ctask_fail(err, why.code, "process %d %s", (int)s->pid, why.text) : 0;
 }
 
-static int look(struct ctask_subject *s, struct ctask_error *err)
+/* All of it but its Python. */
+static int create(pid_t pid, struct ctask_subject **ret_subject, struct ctask_error *err)
 {
+	struct ctask_subject *s = calloc(1, sizeof(*s));
 	char path[64];
-	int ret = ctask_process_check(s->pid, err);
+	int ret;
 
+	if (!s)
+		return ctask_fail(err, ENOMEM, "out of memory");
+	*ret_subject = s;
+	s->pid = pid;
+	s->history.fd = s->image = -1;
+	ret = ctask_process_check(s->pid, err);
 	if (!ret)
 		ret = ctask_memory_create_process(s->pid, &s->live, err);
 	if (ret)
@@ -85,28 +93,27 @@ static int look(struct ctask_subject *s, struct ctask_error *err)
 	if (!s->photo || !s->snap || ctask_pages_init(&s->pages, ctask_photo_memory(s->photo)))
 		return ctask_fail(err, ENOMEM, "out of memory");
 	s->pages_ready = true;
-	ret = find_python(s, err);
-	if (ret)
-		return ret;
+	return 0;
+}
+
+static void begin_walk(struct ctask_subject *s)
+{
 	ctask_walk_init(&s->walk, &s->pages, &s->python, s->snap);
 	s->walk_ready = true;
-	return 0;
 }
 
 int ctask_subject_create(pid_t pid, struct ctask_subject **ret_subject, struct ctask_error *err)
 {
-	struct ctask_subject *s = calloc(1, sizeof(*s));
-	int ret;
+	struct ctask_subject *s = NULL;
+	int ret = create(pid, &s, err);
 
-	if (!s)
-		return ctask_fail(err, ENOMEM, "out of memory");
-	s->pid = pid;
-	s->history.fd = s->image = -1;
-	ret = look(s, err);
+	if (!ret)
+		ret = find_python(s, err);
 	if (ret) {
 		ctask_subject_destroy(s);
 		return ret;
 	}
+	begin_walk(s);
 	*ret_subject = s;
 	return 0;
 }
@@ -167,22 +174,51 @@ static void describe(struct ctask_subject *s)
 	memcpy(h->python_version, s->python.version, sizeof(h->python_version));
 }
 
-int ctask_subject_begin(struct ctask_subject *s, size_t history_bytes, struct ctask_error *err)
+static int begin_history(struct ctask_subject *s, size_t bytes, struct ctask_error *err)
 {
-	struct ctask_asyncio_facts facts;
-	int ret;
+	int ret = ctask_bpf_history_init(&s->history, bytes, err);
 
-	look_anew(s);
-	ret = ctask_target_find(&s->walk, s->pid, &s->target, s->hooks, &facts, err);
-	if (ret)
-		return ret;
-	ret = ctask_bpf_history_init(&s->history, history_bytes, err);
 	if (ret)
 		return ret;
 	describe(s);
-	s->resolver =
-		ctask_resolver_create(s->pid, &s->walk, s->live, s->photo, &s->history, &facts);
+	s->resolver = ctask_resolver_create(s->pid, &s->walk, s->live, s->photo, &s->history,
+					    &s->asyncio);
 	return s->resolver ? 0 : ctask_fail(err, ENOMEM, "out of memory");
+}
+
+int ctask_subject_begin(struct ctask_subject *s, size_t history_bytes, struct ctask_error *err)
+{
+	int ret;
+
+	look_anew(s);
+	ret = ctask_target_find(&s->walk, s->pid, &s->target, s->hooks, &s->asyncio, err);
+	return ret ? ret : begin_history(s, history_bytes, err);
+}
+
+int ctask_subject_fork(const struct ctask_subject *parent, pid_t pid, size_t history_bytes,
+		       struct ctask_subject **ret_subject, struct ctask_error *err)
+{
+	ctask_text folder = parent->walk.codes.library_folder;
+	struct ctask_subject *s = NULL;
+	int ret = create(pid, &s, err);
+
+	if (!ret) {
+		s->python = parent->python;
+		s->target = parent->target;
+		memcpy(s->hooks, parent->hooks, sizeof(s->hooks));
+		s->asyncio = parent->asyncio;
+		begin_walk(s);
+		if (folder)
+			s->walk.codes.library_folder =
+				ctask_texts_add(s->snap->texts, folder, strlen(folder));
+		ret = begin_history(s, history_bytes, err);
+	}
+	if (ret) {
+		ctask_subject_destroy(s);
+		return ret;
+	}
+	*ret_subject = s;
+	return 0;
 }
 
 void ctask_subject_since(struct ctask_subject *s, int64_t since_us)

@@ -23,12 +23,19 @@ struct ctask_subject {
 	/* Of ctask_subject_begin(). */
 	struct ctask_probe_target target;
 	struct ctask_hook_place hooks[CTASK_HOOKS];
+	struct ctask_asyncio_facts asyncio;
 	struct ctask_bpf_history history;
 	struct ctask_resolver *resolver; /**< NULL before */
 };
 
 /** Look for the Python in process @p pid. -ENOTSUP when there is none; errors as those of the reader. */
 int ctask_subject_create(pid_t pid, struct ctask_subject **ret_subject, struct ctask_error *err);
+/**
+ * The same of process @p pid that was forked from @p parent, of which ctask_subject_begin() knows all: its child has
+ * the same at the same addresses. *ret_subject has begun too. -ESRCH when it has ended.
+ */
+int ctask_subject_fork(const struct ctask_subject *parent, pid_t pid, size_t history_bytes,
+		       struct ctask_subject **ret_subject, struct ctask_error *err);
 /** NULL is fine. */
 void ctask_subject_destroy(struct ctask_subject *subject);
 
