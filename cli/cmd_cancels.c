@@ -223,6 +223,7 @@ static int open_bpf(struct args *args, struct ctask_history_reader **ret_reader,
 static int open_source(struct args *args, struct ctask_history_reader **ret_reader,
 		       struct ctask_error *err)
 {
+	struct ctask_error why = { 0 };
 	int ret = -ENOTSUP;
 
 	if (args->source != SOURCE_BPF)
@@ -230,7 +231,13 @@ static int open_source(struct args *args, struct ctask_history_reader **ret_read
 	if (ret != -ENOTSUP || args->source == SOURCE_AGENT ||
 	    (args->source == SOURCE_ANY && !args->follow))
 		return ret;
-	return open_bpf(args, ret_reader, err);
+	ret = open_bpf(args, ret_reader, &why);
+	if (args->source == SOURCE_ANY && (ret == -EPERM || ret == -ENOSYS))
+		return ctask_fail(err, why.code, "there is no agent in process %d, and %s",
+				  (int)args->watch.pid, why.text);
+	if (ret)
+		*err = why;
+	return ret;
 }
 
 /* Each process takes a few descriptors. */

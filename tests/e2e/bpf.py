@@ -116,8 +116,8 @@ def requests(lines):
 # What the target's code is ------------------------------------------------------
 
 
-def code_of(pid):
-    """The bytes of all code that is mapped from files: {(start, path): bytes}."""
+def code_of(pid, in_files=False):
+    """The bytes of all code that is mapped from files: {(start, path): bytes}; or what the files have."""
     code = {}
     with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
         for line in maps:
@@ -125,8 +125,13 @@ def code_of(pid):
             if "x" not in words[1] or len(words) < 6 or not words[5].startswith("/"):
                 continue
             start, end = (int(word, 16) for word in words[0].split("-"))
-            memory.seek(start)
-            code[(start, words[5].strip())] = memory.read(end - start)
+            if in_files:
+                with open("/proc/%d/map_files/%x-%x" % (pid, start, end), "rb") as file:
+                    file.seek(int(words[2], 16))
+                    code[(start, words[5].strip())] = file.read(end - start)
+            else:
+                memory.seek(start)
+                code[(start, words[5].strip())] = memory.read(end - start)
     return code
 
 
@@ -138,7 +143,7 @@ def changes(before, after):
         if new == old:
             continue
         for page in range(0, len(old), 4096):
-            a, b = old[page:page + 4096], new[page:page + 4096]
+            a, b = old[page:page + 4096], new[page:page + 4096]  # the last page of a file ends early
             if a != b:
                 found += [(path, page + i, x, y) for i, (x, y) in enumerate(zip(a, b)) if x != y]
     return found
@@ -153,8 +158,9 @@ def has_probes(before, pid):
     return len(found)
 
 
-def is_as_before(before, pid):
-    return until(lambda: not changes(before, code_of(pid)))
+def as_before(before, pid):
+    check("the code after", until(lambda: not changes(before, code_of(pid))),
+          "%r" % changes(before, code_of(pid)))
 
 
 # What the kernel holds ----------------------------------------------------------
@@ -202,7 +208,7 @@ def kernel_now():
 
 def cycles(interpreter):
     with Patient(interpreter) as victim:
-        before, kernel = code_of(victim.pid), kernel_now()
+        before, kernel = code_of(victim.pid, in_files=True), kernel_now()
         times, ends = [], []
         for _ in range(max(CYCLES // 10, 3)):
             follower = Follower(victim.pid)
@@ -213,7 +219,7 @@ def cycles(interpreter):
             ends.append(time.monotonic() - began)
             check("the end", status == WHOLE and not errors and lines[-1]["schema"] == "ctask.end",
                   "status %d, %r" % (status, errors))
-        check("the code after", is_as_before(before, victim.pid), "differs")
+        as_before(before, victim.pid)
 
         ran = subprocess.run([os.environ["ATTACH"], str(victim.pid), str(CYCLES)],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60 + 3 * CYCLES)
@@ -224,7 +230,7 @@ def cycles(interpreter):
         check("memory", warm[-1][3] - warm[0][3] < 1024,
               "%d kB, then %d kB" % (warm[0][3], warm[-1][3]))
         check("the kernel", until(lambda: not left_behind(kernel)), left_behind(kernel))
-        check("the code after all", is_as_before(before, victim.pid), "differs")
+        as_before(before, victim.pid)
         check("the target lives", victim.beats() and victim.cancels(1000), "no")
         print("ctaskctl: attached after %.0f ms (median of %d), ended after %.0f ms; in one process %d times: "
               "attach %.1f ms, detach %.1f ms, %d kB and %d kB resident" % (
@@ -236,7 +242,7 @@ def cycles(interpreter):
 
 def killed(interpreter):
     with Patient(interpreter) as victim:
-        before, kernel = code_of(victim.pid), kernel_now()
+        before, kernel = code_of(victim.pid, in_files=True), kernel_now()
         most = 0
         for turn in range(max(CYCLES // 10, 4)):
             follower = Follower(victim.pid)
@@ -250,7 +256,7 @@ def killed(interpreter):
             follower.process.wait(20)
             if turn % 2:
                 check("it goes on", int(victim.line(60)) == 5000, "no")
-            check("the code after", is_as_before(before, victim.pid), "differs")
+            as_before(before, victim.pid)
             check("the target lives", victim.beats() and victim.cancels(100), "no")
             follower.process.stdout.close()
             follower.process.stderr.close()
@@ -260,7 +266,7 @@ def killed(interpreter):
 
 def two(interpreter):
     with Patient(interpreter) as victim:
-        before = code_of(victim.pid)
+        before = code_of(victim.pid, in_files=True)
         first, second = Follower(victim.pid), Follower(victim.pid)
         check("the target", victim.cancels(300), "does not cancel")
         status, lines, errors = second.finish()
@@ -279,7 +285,7 @@ def two(interpreter):
         states = [both[id_]["outcome"]["state"] for id_ in sorted(both)]
         check("how they ended", set(states[300:]) == {"cancelled"}
               and set(states[:300]) <= {"cancelled", "unknown"}, sorted(set(states)))
-        check("the code after", is_as_before(before, victim.pid), "differs")
+        as_before(before, victim.pid)
         print("two at once: %d and %d requests" % (len(both), len(seen)))
 
 
@@ -301,7 +307,7 @@ def lost(interpreter):
         print("held for %d cancels in %.1f s: %d records, %d dropped" % (count, took, len(seen), dropped))
 
         # As text: said on stderr. Nothing tells that it is attached, so there are probes.
-        before = code_of(victim.pid)
+        before = code_of(victim.pid, in_files=True)
         process = subprocess.Popen(
             [ctaskctl.path(), "cancels", str(victim.pid), "--follow", "--source=bpf"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -342,7 +348,7 @@ def unchanged(interpreter):
 
 def ends(interpreter):
     with Patient(interpreter) as victim:
-        before, kernel = code_of(victim.pid), kernel_now()
+        before, kernel = code_of(victim.pid, in_files=True), kernel_now()
         for number in (signal.SIGINT, signal.SIGTERM):
             follower = Follower(victim.pid)
             check("the target", victim.cancels(50), "does not cancel")
@@ -366,7 +372,7 @@ def ends(interpreter):
             ctaskctl.path(), victim.pid), shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         check("head", done.returncode == 0 and done.stdout.count(b"\n") == 1 and not done.stderr,
               "%r" % done)
-        check("the code after", is_as_before(before, victim.pid), "differs")
+        as_before(before, victim.pid)
         check("the target lives", victim.beats(), "no")
 
         follower = Follower(victim.pid)
@@ -468,6 +474,9 @@ def refused(interpreter):
         own.stdout.readline()
         refuses("one's own process", watch(own.pid, prefix=nobody), NOT_PERMITTED,
                 "CAP_(SYS_ADMIN|BPF).* missing")
+        refuses("one's own process, by whatever there is",
+                ctaskctl.run("cancels", "--follow", own.pid, prefix=nobody), NOT_PERMITTED,
+                "there is no agent in process %d, and .*CAP_(SYS_ADMIN|BPF).* missing" % own.pid)
         own.kill()
         own.communicate()
 
@@ -493,7 +502,7 @@ def overlay(interpreter):
         raise SystemExit("overlay: of an interpreter of a suite")
     interpreter = Overlaid(interpreter.name.split("-")[0], interpreter.name.split("-")[1]).find()
     with Patient(interpreter) as victim:
-        before = code_of(victim.pid)
+        before = code_of(victim.pid, in_files=True)
         follower = Follower(victim.pid)
         check("probes are there", has_probes(before, victim.pid) >= 2, "none")
         check("the target", victim.cancels(100), "does not cancel")
@@ -502,7 +511,7 @@ def overlay(interpreter):
         check("what is seen", status == WHOLE and not errors and len(seen) == 100
               and all(record["outcome"]["state"] == "cancelled" for record in seen.values()),
               "status %d, %d requests, %r" % (status, len(seen), errors))
-        check("the code after", is_as_before(before, victim.pid), "differs")
+        as_before(before, victim.pid)
         print("on an overlay: %d requests" % len(seen))
 
 
