@@ -7,7 +7,6 @@ enum {
 	REX = 0x40,
 	REX_B = 1,
 	REX_R = 4,
-	RSP = 4,
 	MODRM_DIRECT = 3,
 	MODRM_SIB = 4,
 	MODRM_RIP = 5,
@@ -107,12 +106,20 @@ static bool decode(const uint8_t *code, size_t len, struct instruction *ret)
 
 static bool is_needed(int changed, int needs)
 {
-	enum { RCX = 1, RDX = 2, RSI = 6, RDI = 7 };
+	enum { RCX = 1, RDX = 2, RSP = 4, RSI = 6, RDI = 7 };
 
-	if (changed == RSP)
+	switch (changed) {
+	case RSP:
 		return needs & CTASK_ENTRY_STACK;
-	return (needs & CTASK_ENTRY_ARGUMENTS) &&
-	       (changed == RCX || changed == RDX || changed == RSI || changed == RDI);
+	case RDI:
+		return needs & CTASK_ENTRY_SELF;
+	case RCX:
+	case RDX:
+	case RSI:
+		return needs & CTASK_ENTRY_ARGUMENTS;
+	default:
+		return false;
+	}
 }
 
 size_t ctask_entry_cheapest(const uint8_t *code, size_t len, int needs)

@@ -8,8 +8,9 @@
 
 /** What a probe reads, and what the instructions before it must have left as it was. */
 enum ctask_entry_needs {
-	CTASK_ENTRY_ARGUMENTS = 1, /**< the registers of the first four arguments */
-	CTASK_ENTRY_STACK = 2,	   /**< the stack pointer: at the return address */
+	CTASK_ENTRY_SELF = 1,	   /**< the register of the first argument */
+	CTASK_ENTRY_ARGUMENTS = 2, /**< those of the second to the fourth */
+	CTASK_ENTRY_STACK = 4,	   /**< the stack pointer: at the return address */
 };
 
 /**

@@ -323,19 +323,20 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 
 	addr = method_of(heap, in_c[0], "cancel", &flags);
 	ret_target->has_arguments = flags & METH_FASTCALL;
-	ret = hook(pid, addr, "Task.cancel", CTASK_ENTRY_ARGUMENTS | CTASK_ENTRY_STACK,
+	ret = hook(pid, addr, "Task.cancel",
+		   CTASK_ENTRY_SELF | CTASK_ENTRY_ARGUMENTS | CTASK_ENTRY_STACK,
 		   &ret_hooks[CTASK_HOOK_CANCEL], err);
 	if (!ret)
 		ret = hook(pid, method_of(heap, coroutine, "throw", &unused), "coroutine.throw",
-			   CTASK_ENTRY_ARGUMENTS, &ret_hooks[CTASK_HOOK_THROW], err);
+			   CTASK_ENTRY_SELF, &ret_hooks[CTASK_HOOK_THROW], err);
 	if (!ret && ctask_heap_u64(heap, in_c[0] + TYPE_DEALLOC, &dealloc))
 		ret = -EFAULT;
 	if (!ret)
-		ret = hook(pid, dealloc, "a task's end", CTASK_ENTRY_ARGUMENTS,
+		ret = hook(pid, dealloc, "a task's end", CTASK_ENTRY_SELF,
 			   &ret_hooks[CTASK_HOOK_FREE], err);
 	addr = method_of(heap, in_c[0], "uncancel", &unused);
 	if (!ret && addr)
-		ret = hook(pid, addr, "Task.uncancel", CTASK_ENTRY_ARGUMENTS,
+		ret = hook(pid, addr, "Task.uncancel", CTASK_ENTRY_SELF,
 			   &ret_hooks[CTASK_HOOK_UNCANCEL], err);
 	addr = method_of(heap, in_c[0], "cancelling", &unused);
 	if (!ret && addr)
