@@ -23,6 +23,7 @@ enum {
 	IDLE_MS = 5,	    /* how often the probes' buffer is looked into; they do not wake us */
 	LOOKING_US = 20000, /* at processes, before the buffer is looked into again */
 	MICRO = 1000000,
+	CATCH_UP_US = 10 * MICRO, /* with what has come, at the end */
 	ARMED_US = 10 *
 		   MICRO, /* how long the probes on the ends of tasks stay after the last request */
 	UNUSED_US = 300 * MICRO, /* a build keeps its probes without a process */
@@ -104,6 +105,7 @@ struct ctask_host {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stop;
+	bool is_late;  /* what is left is only counted */
 	bool any_open; /* requests whose outcome is to be watched for */
 };
 
@@ -646,7 +648,7 @@ static void take_request(struct ctask_host *h, const struct ctask_probe_event *e
 	if (k && asks && (k->state == OTHER || k->state == PYTHON) &&
 	    ctask_probes_get(h->probes, k->pid, &target) && adopt(h, k, &target, NULL))
 		give_up(h, k);
-	if (!k || k->state != FOLLOWED) {
+	if (!k || k->state != FOLLOWED || h->is_late) {
 		if (asks)
 			atomic_fetch_add(&h->lost, 1);
 		return;
@@ -691,16 +693,20 @@ static bool watch(struct ctask_host *h)
 	return any;
 }
 
-static void one_round(struct ctask_host *h, int wait_ms)
+/* True when there may be more to take. */
+static bool one_round(struct ctask_host *h, int wait_ms)
 {
-	ctask_probes_poll(h->probes, wait_ms);
+	bool more = ctask_probes_poll(h->probes, wait_ms);
+
 	h->any_open = watch(h);
 	atomic_store(&h->lost_events, ctask_probes_lost(h->probes));
+	return more;
 }
 
 static void *run(void *arg)
 {
 	struct ctask_host *h = arg;
+	int64_t end_us;
 
 	/* Where processors are short, what a process takes with it when it ends must be read before that. */
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
@@ -718,7 +724,9 @@ static void *run(void *arg)
 	}
 	/* First no more comes; then there is an end to what has come. */
 	detach_builds(h);
-	one_round(h, 0);
+	end_us = now_us() + CATCH_UP_US;
+	while (one_round(h, 0))
+		h->is_late = now_us() > end_us;
 	return NULL;
 }
 

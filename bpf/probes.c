@@ -24,6 +24,8 @@ enum {
 	CODES_ALL = 1 << 16,
 };
 
+enum { TAKEN_MOST = 2048 }; /* at once */
+
 struct ctask_probes {
 	struct cancels_bpf *skel;
 	struct begins_bpf *begins; /* NULL in a recording of one process */
@@ -32,6 +34,7 @@ struct ctask_probes {
 	ctask_probes_take *take;
 	void *arg;
 	uint64_t broken;
+	uint32_t taken; /* in this poll */
 };
 
 struct ctask_build {
@@ -75,7 +78,7 @@ static int take_sample(void *arg, void *data, size_t len)
 		probes->take(probes->arg, data);
 	else
 		probes->broken++;
-	return 0;
+	return ++probes->taken < TAKEN_MOST ? 0 : -EAGAIN; /* it is taken, and the rest stays */
 }
 
 /* Room for all processes; what belongs to one that has ended makes room by itself. */
@@ -225,10 +228,13 @@ uint64_t ctask_probes_unready(struct ctask_probes *probes, pid_t pid, uint64_t b
 	return unready.build == build ? unready.calls : 0;
 }
 
-void ctask_probes_poll(struct ctask_probes *probes, int ms)
+bool ctask_probes_poll(struct ctask_probes *probes, int ms)
 {
+	probes->taken = 0;
 	(void)ring_buffer__poll(probes->ring, ms);
-	(void)ring_buffer__consume(probes->ring);
+	if (probes->taken < TAKEN_MOST)
+		(void)ring_buffer__consume(probes->ring);
+	return probes->taken >= TAKEN_MOST;
 }
 
 uint64_t ctask_probes_lost(const struct ctask_probes *probes)

@@ -39,8 +39,11 @@ void ctask_probes_thread(struct ctask_probes *probes, uint64_t ident, uint64_t t
 /** Calls of cancel() in a process that nothing was set for, seen by the probes of @p build; then forget them. */
 uint64_t ctask_probes_unready(struct ctask_probes *probes, pid_t pid, uint64_t build);
 
-/** Take all that has come, and wait for it so long, in ms, if there is nothing. */
-void ctask_probes_poll(struct ctask_probes *probes, int ms);
+/**
+ * Take what has come, and wait for it so long, in ms, if there is nothing. True when there may be more: at
+ * most some thousands are taken at once, however fast they come.
+ */
+bool ctask_probes_poll(struct ctask_probes *probes, int ms);
 /** Events that found no room or make no sense. */
 uint64_t ctask_probes_lost(const struct ctask_probes *probes);
 

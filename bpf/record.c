@@ -74,22 +74,24 @@ static int64_t clock_us(clockid_t clock)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static void one_round(struct ctask_recorder *rec, int wait_ms)
+/* True when there may be more to take. */
+static bool one_round(struct ctask_recorder *rec, int wait_ms)
 {
+	bool more = ctask_probes_poll(rec->probes, wait_ms);
 	uint64_t lost;
 
-	ctask_probes_poll(rec->probes, wait_ms);
 	follow_new_codes(rec);
 	rec->open_requests = ctask_resolver_watch(rec->subject->resolver);
 	lost = ctask_probes_lost(rec->probes);
 	rec->subject->history.header->lost_records += lost - rec->lost;
 	rec->lost = lost;
+	return more;
 }
 
 static void *run(void *arg)
 {
 	struct ctask_recorder *rec = arg;
-	bool armed = false, is_over = false;
+	bool armed = false, is_over = false, more;
 	int64_t asked_us = 0, looked_us = 0;
 	uint64_t asked = 0;
 
@@ -98,8 +100,8 @@ static void *run(void *arg)
 			looked_us = clock_us(CLOCK_MONOTONIC);
 			is_over = !ctask_subject_is_there(rec->subject);
 		}
-		one_round(rec, rec->open_requests ? WATCH_MS : IDLE_MS);
-		if (is_over) /* and all that it did has been taken */
+		more = one_round(rec, rec->open_requests ? WATCH_MS : IDLE_MS);
+		if (is_over && !more) /* and all that it did has been taken */
 			ctask_subject_end(rec->subject);
 		if (rec->asked != asked) {
 			asked = rec->asked;
@@ -115,7 +117,8 @@ static void *run(void *arg)
 	/* First no more comes; then there is an end to what has come. */
 	ctask_build_detach(rec->build);
 	rec->build = NULL;
-	one_round(rec, 0);
+	while (one_round(rec, 0))
+		;
 	return NULL;
 }
 

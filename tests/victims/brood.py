@@ -21,7 +21,7 @@ import subprocess
 import sys
 
 PAUSE = 0.02
-AFTER = 0.1  # a process that ends takes the names with it that nobody has read yet
+AFTER = 0.5  # a process that ends takes the names with it that nobody has read yet
 
 
 async def sleeper():
