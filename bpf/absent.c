@@ -4,14 +4,18 @@
 #include "bpf/host.h"
 #include "bpf/record.h"
 
+static int fail(struct ctask_error *err)
+{
+	return ctask_fail(err, ENOSYS,
+			  "this ctaskctl was built without probes, which takes clang, bpftool, "
+			  "uthash and libbpf 1.0 or newer");
+}
+
 int ctask_recorder_create(pid_t pid, struct ctask_recorder **ret_recorder, struct ctask_error *err)
 {
+	(void)pid;
 	(void)ret_recorder;
-	return ctask_fail(
-		err, ENOSYS,
-		"process %d cannot be watched from outside: this ctaskctl was built without "
-		"probes, which takes clang, bpftool and libbpf-dev (1.0 or newer)",
-		(int)pid);
+	return fail(err);
 }
 
 void ctask_recorder_destroy(struct ctask_recorder *recorder)
@@ -33,10 +37,7 @@ void ctask_recorder_stop(struct ctask_recorder *recorder)
 int ctask_host_create(struct ctask_host **ret_host, struct ctask_error *err)
 {
 	(void)ret_host;
-	return ctask_fail(
-		err, ENOSYS,
-		"no process can be watched from outside: this ctaskctl was built without probes, "
-		"which takes clang, bpftool and libbpf-dev (1.0 or newer)");
+	return fail(err);
 }
 
 void ctask_host_destroy(struct ctask_host *host)
