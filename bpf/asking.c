@@ -7,6 +7,7 @@
 
 #include "bpf/calls.h"
 #include "bpf/exceptions.h"
+#include "bpf/held.h"
 #include "bpf/objects.h"
 #include "bpf/requests.h"
 #include "bpf/tasks.h"
@@ -133,12 +134,23 @@ static double seconds_of(struct ctask_asking *ask, uint64_t number)
 	return ctask_seconds_of(heap_of(ask), number);
 }
 
+/* A thread that is not the main one, and in which nothing of asyncio is on the stack. */
+static bool is_plain_thread(const struct asking *a)
+{
+	for (int i = 0; i < a->stack.count; i++)
+		if (a->stack.facts[i]->library)
+			return false;
+	return a->event->tid != a->event->tgid;
+}
+
+/* Which loops run is read a moment later: one that its last task leaves may have ended. */
 static bool runs_elsewhere(struct ctask_asking *ask)
 {
 	const struct asking *a = whole(ask);
 
 	return ctask_loop_runs_elsewhere(a->r, a->event->tstate,
-					 ctask_task_loop(a->r, ask->target));
+					 ctask_task_loop(a->r, ask->target)) ||
+	       is_plain_thread(a);
 }
 
 static double entered_at(struct ctask_asking *ask, uint64_t construct)
@@ -287,7 +299,7 @@ static uint64_t put_stack(struct asking *a, const uint32_t *places, int count)
 	return ctask_bpf_side(a->r->history, places, (size_t)count * sizeof(*places));
 }
 
-static void put(struct asking *a)
+static void put(struct asking *a, uint64_t waiter)
 {
 	struct ctask_record *record = &a->ask.record;
 	const uint32_t *target_stack = a->chain.places;
@@ -299,7 +311,7 @@ static void put(struct asking *a)
 		target_stack = a->stack.places;
 		target_count = end < a->stack.count ? end + 1 : 0;
 	}
-	record->id = a->r->history->header->last_id + 1;
+	record->id = ctask_held_next(a->r->held);
 	if (!record->root)
 		record->root = record->id;
 	record->target_coroutine = ctask_coro_word(a->r, a->ask.target_coro);
@@ -314,7 +326,16 @@ static void put(struct asking *a)
 	record->message = put_text(a, a->message);
 	record->target_stack = put_stack(a, target_stack, target_count);
 	record->stack = put_stack(a, a->stack.places, a->stack.count);
-	ctask_writer_put(&a->r->history->writer, record);
+	ctask_held_put(a->r->held, record,
+		       &(struct ctask_held_call){
+			       .outer = a->outer ? a->outer->id : 0,
+			       .coro = a->ask.target_coro,
+			       .waiter = waiter,
+			       .tstate = a->event->tstate,
+			       .frame = a->stack.count ? a->stack.seen[0].frame : 0,
+			       .place = a->stack.count ? a->stack.places[0] : 0,
+			       .now = a->ask.now,
+		       });
 }
 
 /* --- one call --- */
@@ -413,7 +434,7 @@ void ctask_take_cancel(struct ctask_resolver *r, const struct ctask_probe_event 
 		name_requester(a);
 		name_failure(a);
 	}
-	put(a);
+	put(a, waiter);
 	ctask_requests_add(r->requests,
 			   &(struct ctask_asked_task){ .task = event->self,
 						       .coro = a->ask.target_coro,

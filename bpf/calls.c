@@ -5,7 +5,7 @@
 
 #include "bpf/objects.h"
 
-enum { CALLS_MAX = 1024 }; /* that lie in each other */
+enum { CALLS_MAX = 4096 }; /* that lie in each other */
 
 struct thread_calls {
 	uint32_t tid, count;

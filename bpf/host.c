@@ -727,6 +727,9 @@ static void *run(void *arg)
 	end_us = now_us() + CATCH_UP_US;
 	while (one_round(h, 0))
 		h->is_late = now_us() > end_us;
+	for (struct known *k = h->known; k; k = k->hh.next)
+		if (k->state == FOLLOWED)
+			ctask_resolver_end(k->subject->resolver);
 	return NULL;
 }
 

@@ -119,6 +119,7 @@ static void *run(void *arg)
 	rec->build = NULL;
 	while (one_round(rec, 0))
 		;
+	ctask_resolver_end(rec->subject->resolver);
 	return NULL;
 }
 

@@ -127,6 +127,16 @@ void ctask_requests_add(struct ctask_requests *r, const struct ctask_asked_task 
 	ctask_asked_add(&r->book, &entry->is, id, now, block);
 }
 
+void ctask_requests_drop(struct ctask_requests *r, uint64_t task, uint64_t id)
+{
+	struct asked *entry = find(r, task);
+
+	if (!entry)
+		return;
+	ctask_asked_drop(&r->book, &entry->is, id);
+	forget_if_all_ended(r, entry);
+}
+
 void ctask_requests_delivered(struct ctask_requests *r, uint64_t coro)
 {
 	struct asked *entry;

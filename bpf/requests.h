@@ -29,6 +29,8 @@ struct ctask_asked_task {
 /** @p who is asked by record @p id, which was just put; @p block as in model/classify.h. */
 void ctask_requests_add(struct ctask_requests *requests, const struct ctask_asked_task *who,
 			uint64_t id, double now, const struct ctask_asking_block *block);
+/** Record @p id was no request to @p task after all. */
+void ctask_requests_drop(struct ctask_requests *requests, uint64_t task, uint64_t id);
 /** @p coro is about to be given an exception. */
 void ctask_requests_delivered(struct ctask_requests *requests, uint64_t coro);
 /**

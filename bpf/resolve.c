@@ -6,6 +6,7 @@
 
 #include "bpf/asking.h"
 #include "bpf/calls.h"
+#include "bpf/held.h"
 #include "bpf/requests.h"
 #include "bpf/resolver.h"
 #include "bpf/tasks.h"
@@ -13,6 +14,14 @@
 static double time_of(const struct ctask_probe_event *event)
 {
 	return (double)event->time_ns / 1e9;
+}
+
+static int64_t clock_us(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static void take_gone(struct ctask_resolver *r, const struct ctask_probe_event *event)
@@ -108,9 +117,17 @@ void ctask_resolver_take(struct ctask_resolver *r, const struct ctask_probe_even
 
 bool ctask_resolver_watch(struct ctask_resolver *r)
 {
+	bool held;
+
 	ctask_photo_live(r->photo);
 	look_anew(r);
-	return ctask_requests_watch(r->requests);
+	held = ctask_held_watch(r->held, (double)clock_us(CLOCK_MONOTONIC) / 1e6);
+	return ctask_requests_watch(r->requests) || held;
+}
+
+void ctask_resolver_end(struct ctask_resolver *r)
+{
+	ctask_held_release(r->held);
 }
 
 bool ctask_resolver_code(struct ctask_resolver *r, struct ctask_code *code,
@@ -123,14 +140,6 @@ bool ctask_resolver_new_code(struct ctask_resolver *r, uint64_t *ret_addr,
 			     struct ctask_probe_code *ret)
 {
 	return ctask_function_fresh(&r->functions, ret_addr, ret);
-}
-
-static int64_t clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 struct ctask_resolver *ctask_resolver_create(pid_t pid, struct ctask_walk *walk,
@@ -155,7 +164,8 @@ struct ctask_resolver *ctask_resolver_create(pid_t pid, struct ctask_walk *walk,
 	r->epoch_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC);
 	r->calls = ctask_calls_create();
 	r->requests = ctask_requests_create(r, history);
-	if (!r->calls || !r->requests) {
+	r->held = ctask_held_create(r);
+	if (!r->calls || !r->requests || !r->held) {
 		ctask_resolver_destroy(r);
 		return NULL;
 	}
@@ -170,5 +180,6 @@ void ctask_resolver_destroy(struct ctask_resolver *r)
 	ctask_stack_reader_fini(&r->stacks);
 	ctask_calls_destroy(r->calls);
 	ctask_requests_destroy(r->requests);
+	ctask_held_destroy(r->held);
 	free(r);
 }

@@ -30,6 +30,8 @@ void ctask_resolver_take(struct ctask_resolver *resolver, const struct ctask_pro
 
 /** Look at the tasks whose requests are open. True while there are such. */
 bool ctask_resolver_watch(struct ctask_resolver *resolver);
+/** No more events come: tell also what was kept back until more is known of it. */
+void ctask_resolver_end(struct ctask_resolver *resolver);
 /** Code that means something and was not known to the probes until now: address, and what to follow. */
 bool ctask_resolver_new_code(struct ctask_resolver *resolver, uint64_t *ret_addr,
 			     struct ctask_probe_code *ret);

@@ -6,6 +6,7 @@
 #include "bpf/stacks.h"
 
 struct ctask_calls;
+struct ctask_held;
 struct ctask_requests;
 
 struct ctask_resolver {
@@ -19,6 +20,7 @@ struct ctask_resolver {
 	struct ctask_stack_reader stacks;
 	struct ctask_calls *calls;
 	struct ctask_requests *requests;
+	struct ctask_held *held;
 	int64_t epoch_us; /* of the monotonic clock's 0 */
 };
 

@@ -8,6 +8,7 @@
 enum {
 	OWNED_BY_GENERATOR = 1,
 	FRAME_OBJECT_FRAME = 24, /* PyFrameObject.f_frame, from 3.11 on */
+	FRAMES_MAX = 1 << 14,	 /* that are gone through */
 	STACK_SLOTS_MAX = 64,	 /* values that are looked through for a construct */
 };
 
@@ -67,19 +68,33 @@ static void add(struct ctask_stack_reader *reader, struct ctask_stack_seen *stac
 	stack->places[stack->count++] = place_of(reader->functions, frame);
 }
 
+/* The frame that runs in the thread of @p tstate, or 0. */
+static uint64_t first_frame(struct ctask_heap *heap, uint64_t tstate)
+{
+	const struct ctask_layout *l = &heap->layout;
+	uint64_t at = ctask_word_at(heap, tstate + l->tstate_frame);
+
+	return at && l->cframe_frame != CTASK_NO_FIELD ? ctask_word_at(heap, at + l->cframe_frame)
+						       : at;
+}
+
+/* The frame outside of @p view, or 0. */
+static uint64_t next_frame(struct ctask_heap *heap, const struct ctask_frame_view *view)
+{
+	return view->previous ? view->previous
+			      : ctask_word_at(heap, view->addr + heap->layout.frame_previous);
+}
+
 void ctask_stack_of_thread(struct ctask_stack_reader *reader, const struct ctask_probe_event *event,
 			   struct ctask_stack_seen *ret)
 {
 	struct ctask_codes *codes = reader->functions->codes;
 	struct ctask_heap *heap = codes->heap;
-	const struct ctask_layout *l = &heap->layout;
-	uint64_t at = ctask_word_at(heap, event->tstate + l->tstate_frame);
+	uint64_t at = first_frame(heap, event->tstate);
 
 	ret->count = 0;
 	ret->cut = 0;
 	ret->running = false;
-	if (at && l->cframe_frame != CTASK_NO_FIELD)
-		at = ctask_word_at(heap, at + l->cframe_frame);
 	for (int i = 0; at && i < CTASK_PROBE_FRAMES; i++) {
 		struct ctask_frame_view view;
 		struct ctask_code *code;
@@ -95,9 +110,31 @@ void ctask_stack_of_thread(struct ctask_stack_reader *reader, const struct ctask
 
 			add(reader, ret, code, &seen, ctask_code_frame(codes, code, view.lasti));
 		}
-		at = view.previous ? view.previous : ctask_word_at(heap, at + l->frame_previous);
+		at = next_frame(heap, &view);
 	}
 	ret->cut += event->frames_cut;
+}
+
+bool ctask_stack_stands_at(struct ctask_stack_reader *reader, uint64_t tstate, uint64_t frame,
+			   uint32_t place)
+{
+	struct ctask_codes *codes = reader->functions->codes;
+	uint64_t at = first_frame(codes->heap, tstate);
+
+	for (int i = 0; i < FRAMES_MAX; i++) {
+		struct ctask_frame_view view;
+		struct ctask_code *code;
+
+		if (!at || ctask_frame_read(codes, at, &view))
+			return false;
+		if (at == frame) {
+			code = view.shim ? NULL : ctask_code_at(codes, view.code);
+			return code && place_of(reader->functions,
+						ctask_code_frame(codes, code, view.lasti)) == place;
+		}
+		at = next_frame(codes->heap, &view);
+	}
+	return true;
 }
 
 void ctask_stack_of_coro(struct ctask_stack_reader *reader, uint64_t coro,

@@ -36,6 +36,9 @@ void ctask_stack_reader_fini(struct ctask_stack_reader *reader);
 /** What runs in the thread of @p event. */
 void ctask_stack_of_thread(struct ctask_stack_reader *reader, const struct ctask_probe_event *event,
 			   struct ctask_stack_seen *ret);
+/** True when the frame at @p frame is on the stack of the thread of @p tstate, at @p place; also where the stack is very deep. */
+bool ctask_stack_stands_at(struct ctask_stack_reader *reader, uint64_t tstate, uint64_t frame,
+			   uint32_t place);
 /** Where the suspended coroutine @p coro stands; 0 stands nowhere. */
 void ctask_stack_of_coro(struct ctask_stack_reader *reader, uint64_t coro,
 			 struct ctask_stack_seen *ret);

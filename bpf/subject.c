@@ -263,6 +263,7 @@ void ctask_subject_end(struct ctask_subject *s)
 	if (!s->resolver)
 		return;
 	(void)ctask_resolver_watch(s->resolver);
+	ctask_resolver_end(s->resolver);
 	__atomic_or_fetch(&h->flags, CTASK_HISTORY_ENDED, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&h->changes, 1, __ATOMIC_RELEASE);
 }

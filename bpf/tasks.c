@@ -87,6 +87,21 @@ bool ctask_task_is_cancelling(struct ctask_resolver *r, uint64_t task)
 	return at != CTASK_NO_FIELD && (int32_t)ctask_number_at(r->heap, task + at) > 0;
 }
 
+bool ctask_task_must_cancel(struct ctask_resolver *r, uint64_t task)
+{
+	const struct ctask_layout *l = &r->heap->layout;
+
+	return ctask_number_at(r->heap, task + l->task_must_cancel) & l->task_must_cancel_mask;
+}
+
+bool ctask_waiter_is_done(struct ctask_resolver *r, uint64_t future)
+{
+	enum ctask_kind kind = future ? ctask_kind_of(r->heap, future) : CTASK_KIND_OTHER;
+
+	return (kind == CTASK_KIND_FUTURE || kind == CTASK_KIND_TASK) &&
+	       ctask_number_at(r->heap, future + r->heap->layout.task_state);
+}
+
 bool ctask_coro_is_probed(struct ctask_resolver *r, uint64_t coro)
 {
 	enum ctask_kind kind = ctask_kind_of(r->heap, coro);
@@ -166,28 +181,15 @@ static bool keeps_cancel(struct ctask_resolver *r, const struct ctask_seen *seen
 	return false;
 }
 
-/* The future or task at @p waiter is done: the task that waits for it is about to run. */
-static bool is_done(struct ctask_resolver *r, uint64_t waiter)
-{
-	enum ctask_kind kind = waiter ? ctask_kind_of(r->heap, waiter) : CTASK_KIND_OTHER;
-
-	return (kind == CTASK_KIND_FUTURE || kind == CTASK_KIND_TASK) &&
-	       ctask_number_at(r->heap, waiter + r->heap->layout.task_state);
-}
-
 enum ctask_busy ctask_task_busy(struct ctask_resolver *r, uint64_t task,
 				const struct ctask_stack_seen *chain)
 {
-	const struct ctask_layout *l = &r->heap->layout;
-	uint8_t must = 0;
-
 	if (chain->running || !chain->count)
 		return CTASK_BUSY_RUNS;
-	(void)ctask_pages_read(r->heap->pages, task + l->task_must_cancel, &must, 1);
-	if (must & l->task_must_cancel_mask)
+	if (ctask_task_must_cancel(r, task))
 		return CTASK_BUSY_HANDLES;
-	if (is_done(r, ctask_task_waiter(r, task)))
-		return CTASK_BUSY_RUNS;
+	if (ctask_waiter_is_done(r, ctask_task_waiter(r, task)))
+		return CTASK_BUSY_RUNS; /* it is about to */
 	for (int i = 0; i < chain->count; i++)
 		if (ctask_stems_from_cancel(r->heap,
 					    ctask_gen_exception(r->heap, chain->seen[i].gen)) ||
@@ -261,6 +263,17 @@ bool ctask_loop_runs_elsewhere(struct ctask_resolver *r, uint64_t tstate, uint64
 		if (at.tstate != tstate && ctask_running_loop(r->walk, at.tstate) == loop)
 			return true;
 	return false;
+}
+
+bool ctask_thread_stands_at(struct ctask_resolver *r, uint64_t tstate, uint64_t frame,
+			    uint32_t place)
+{
+	struct threads at = { 0 };
+
+	while (next_thread(r, &at))
+		if (at.tstate == tstate)
+			return ctask_stack_stands_at(&r->stacks, tstate, frame, place);
+	return false; /* it has ended */
 }
 
 bool ctask_stack_of_running(struct ctask_resolver *r, uint64_t task, uint64_t coro,

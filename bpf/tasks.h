@@ -21,6 +21,10 @@ ctask_text ctask_task_name(struct ctask_resolver *resolver, uint64_t task);
 uint64_t ctask_task_coro(struct ctask_resolver *resolver, uint64_t task);
 uint64_t ctask_task_waiter(struct ctask_resolver *resolver, uint64_t task);
 uint64_t ctask_task_loop(struct ctask_resolver *resolver, uint64_t task);
+/** A request was made that it is given at its next step. */
+bool ctask_task_must_cancel(struct ctask_resolver *resolver, uint64_t task);
+/** The future or task at @p future, written in C, is done. */
+bool ctask_waiter_is_done(struct ctask_resolver *resolver, uint64_t future);
 /** By its own count (3.11 on): it was asked to stop, and has not taken it back. */
 bool ctask_task_is_cancelling(struct ctask_resolver *resolver, uint64_t task);
 /** True when what is thrown into @p coro is seen by a probe. */
@@ -47,6 +51,12 @@ enum ctask_busy ctask_task_busy(struct ctask_resolver *resolver, uint64_t task,
 /** The loop that runs in a thread, and its task that does: 0 = none. */
 uint64_t ctask_thread_loop(struct ctask_resolver *resolver, uint64_t tstate);
 uint64_t ctask_thread_task(struct ctask_resolver *resolver, uint64_t tstate, uint64_t loop);
+/**
+ * True when the frame at @p frame is on the stack of the thread of @p tstate, at @p place; also where the stack
+ * is too deep to be seen whole.
+ */
+bool ctask_thread_stands_at(struct ctask_resolver *resolver, uint64_t tstate, uint64_t frame,
+			    uint32_t place);
 /** True when another thread than that of @p tstate runs @p loop. */
 bool ctask_loop_runs_elsewhere(struct ctask_resolver *resolver, uint64_t tstate, uint64_t loop);
 /** How many frames of @p stack, from the inner end, were called by the loop that runs in it. */

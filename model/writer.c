@@ -158,7 +158,7 @@ void ctask_writer_changed(struct ctask_writer *w, struct ctask_record *record)
 	__atomic_add_fetch(&w->header->changes, 1, __ATOMIC_RELEASE);
 }
 
-void ctask_writer_put(struct ctask_writer *w, const struct ctask_record *record)
+void ctask_writer_fill(struct ctask_writer *w, const struct ctask_record *record)
 {
 	struct ctask_record *slot = slot_of(w, record->id);
 	uint32_t sequence;
@@ -168,6 +168,17 @@ void ctask_writer_put(struct ctask_writer *w, const struct ctask_record *record)
 	*slot = *record;
 	slot->sequence = sequence;
 	ctask_writer_changed(w, slot);
+}
+
+void ctask_writer_show_through(struct ctask_writer *w, uint64_t id)
+{
+	__atomic_store_n(&w->header->last_id, id, __ATOMIC_RELEASE);
+	__atomic_add_fetch(&w->header->changes, 1, __ATOMIC_RELEASE);
+}
+
+void ctask_writer_put(struct ctask_writer *w, const struct ctask_record *record)
+{
+	ctask_writer_fill(w, record);
 	__atomic_store_n(&w->header->last_id, record->id, __ATOMIC_RELEASE);
 }
 

@@ -38,6 +38,10 @@ uint32_t ctask_writer_place(struct ctask_writer *writer, const struct ctask_plac
 struct ctask_record *ctask_writer_record(const struct ctask_writer *writer, uint64_t id);
 /** Fill the slot of @p record->id, which must be the next one. */
 void ctask_writer_put(struct ctask_writer *writer, const struct ctask_record *record);
+/* The same in two steps: the slot first, which nobody looks at before it is shown. */
+void ctask_writer_fill(struct ctask_writer *writer, const struct ctask_record *record);
+/** Show the records up to @p id. */
+void ctask_writer_show_through(struct ctask_writer *writer, uint64_t id);
 /** Take back record @p id, which turned out to be none. */
 void ctask_writer_take_back(struct ctask_writer *writer, uint64_t id);
 
