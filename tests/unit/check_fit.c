@@ -188,6 +188,53 @@ START_TEST(births_of_another_reading)
 }
 END_TEST
 
+/* After a recording: which task is certainly the one that was asked. */
+static const struct {
+	const char *name,
+		*coroutine; /* now; it was asked as "Task-7" or "worker", of coroutine "poll" */
+	bool counted;	    /* it was "Task-7" */
+	int requests;
+	bool handled, same;
+} past[] = {
+	{ "Task-7", "poll", true, 0, false, true },    { "Task-7", "poll", true, -1, false, true },
+	{ "Task-8", "poll", true, 1, true, false },    { "Task-7", "push", true, 1, true, false },
+	{ NULL, "poll", true, 1, true, false },	       { "worker", "poll", false, 0, false, false },
+	{ "worker", "poll", false, -1, false, false }, { "worker", "poll", false, 1, false, true },
+	{ "worker", "poll", false, -1, true, true },   { "Task-", "poll", false, 0, false, false },
+};
+
+START_TEST(what_was_recorded)
+{
+	struct ctask_history *history = ctask_history_create();
+	struct ctask_snapshot *snap = made_snapshot();
+	struct ctask_cancellation *c, *gone, *over;
+	struct ctask_task *task;
+
+	made_numbered_task(snap, 0, true);
+	task = &snap->tasks[0];
+	task->name = past[_i].name;
+	task->coroutine = past[_i].coroutine;
+	task->cancel_requests = past[_i].requests;
+	task->cancel_handled = past[_i].handled;
+	for (int i = 0; i < 3; i++)
+		asked(history, 0, past[_i].counted ? "Task-7" : "worker", "poll", NULL);
+	c = &history->items[0];
+	gone = &history->items[1];
+	over = &history->items[2];
+	c->target = over->target = task->id;
+	c->outcome = gone->outcome = CTASK_OUTCOME_SWALLOWED;
+	over->outcome = CTASK_OUTCOME_ABSORBED;
+	gone->target = task->id + 0x100;
+	ctask_fit_past(history, snap);
+	ck_assert_int_eq(c->outcome,
+			 past[_i].same ? CTASK_OUTCOME_SWALLOWED : CTASK_OUTCOME_UNKNOWN);
+	ck_assert_int_eq(gone->outcome, CTASK_OUTCOME_UNKNOWN);
+	ck_assert_int_eq(over->outcome, CTASK_OUTCOME_ABSORBED);
+	ctask_history_destroy(history);
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 START_TEST(nothing_to_fit)
 {
 	struct ctask_snapshot *snap = made_snapshot();
@@ -209,5 +256,6 @@ int main(void)
 	tcase_add_test(tests, the_newest_open_one);
 	tcase_add_test(tests, births_of_another_reading);
 	tcase_add_test(tests, nothing_to_fit);
+	tcase_add_loop_test(tests, what_was_recorded, 0, ARRAY_SIZE(past));
 	return made_run("fit", tests);
 }
