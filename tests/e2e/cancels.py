@@ -12,6 +12,10 @@
     comparator  no agent: a perfect answer, and each way to spoil it
     control     the agent's answer, and each way to spoil it
 
+    trio, anyio, anyio-on-trio
+                scenarios of nurseries, task groups and cancel scopes, under the agent;
+                with -recorder, -comparator or -control behind it: as above
+
 Exit status 0 when all is equal, 1 when not, 77 when it cannot be tried here.
 """
 import json
@@ -23,10 +27,12 @@ import time
 import ctaskctl
 import interpreters
 import records
-from spoilt import WAYS
+import spoilt
 from victim import Failed, Victim
 
 MODES = "run agent uvloop debug many overflow recorder comparator control".split()
+LEVELS = "trio anyio anyio-on-trio".split()  # what cancels by level
+MODES += [levels + how for levels in LEVELS for how in ("", "-recorder", "-comparator", "-control")]
 OPEN = re.compile('"either"|"any"')  # in a truth: more than one answer is right
 ALONE = {"many": range(5000, 10001), "overflow": range(100, 5000)}  # how many of 10,000 are kept
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,7 +42,7 @@ NOT_RECORDED = {"python_task", ("group_owner_cancelled_and_a_child_fails", "caus
                 ("group_child_fails_as_its_owner_is_stopped", "cause", "again"),
                 ("signal_inside_of_a_request", "cause", "first"),
                 ("signal_inside_of_a_request", "cause", "second")}
-FROM_311 = {"exception", "exception-task"}  # there are no groups before
+FROM_311 = {"exception", "exception-task"}  # asyncio has no groups before
 FROM_39 = {"no message"}  # there is no cancel(msg) before
 
 
@@ -77,8 +83,9 @@ class Answer:
 class Play:
     """A victim that plays its scenarios, and what was found wrong."""
 
-    def __init__(self, victim, mode, interpreter):
+    def __init__(self, victim, mode, interpreter, ways):
         self.victim, self.mode, self.interpreter = victim, mode, interpreter
+        self.spoiling = ways
         self.past = 0  # id of the last record of the scenarios that are over
         self.scenarios = self.looks = self.compared = 0
         self.wrong = []
@@ -140,7 +147,7 @@ class Play:
 
     def spoil(self, truth, mine, now):
         """Each way of spoiling this answer must be noticed, as what it is."""
-        for what, doctor, want in WAYS:
+        for what, doctor, want in self.spoiling:
             patient = json.loads(json.dumps(mine))
             if not doctor(patient):
                 continue
@@ -165,9 +172,19 @@ def short(value):
     return text if len(text) < 600 else text[:560] + "… (%d characters)" % len(text)
 
 
-def started(interpreter, mode, words):
+def flavour(mode):
+    """(levels, mode) of one that may be `trio-recorder`."""
+    for levels in sorted(LEVELS, key=len, reverse=True):
+        if mode.startswith(levels):
+            return levels, mode[len(levels) + 1:] or "run"
+    return None, mode
+
+
+def started(interpreter, levels, mode, words):
     """The victim of a mode."""
     options = list(words)
+    if levels:
+        options += ["--" + word for word in levels.split("-", 1)]
     if mode == "uvloop":
         options.append("--uvloop")
     if mode == "recorder":
@@ -184,29 +201,31 @@ def started(interpreter, mode, words):
                   environment={"PYTHONASYNCIODEBUG": "1"} if mode == "debug" else {})
 
 
-def main(mode, name, words):
+def main(called, name, words):
+    levels, mode = flavour(called)
+    ways = spoilt.LEVEL_WAYS if levels else spoilt.WAYS
     try:
         interpreter = interpreters.named(name)
     except interpreters.Missing as missing:
         print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
         return 1 if missing.demanded else 77
     began = time.monotonic()
-    with started(interpreter, mode, words) as victim:
-        play = Play(victim, mode, name)
+    with started(interpreter, levels, mode, words) as victim:
+        play = Play(victim, mode, name, ways)
         play.run()
     for truth, fault in play.wrong:
         print(story(name, truth, fault))
     bad = 0
-    for what, _, want in WAYS if mode in ("control", "comparator") else ():
+    for what, _, want in ways if mode in ("control", "comparator") else ():
         tried, noticed, as_it = play.ways.get(what, (0, 0, 0))
         print("%-44s noticed %d of %d times, %d times as %s" % (what, noticed, tried, as_it, want))
-        bad |= not (as_it or interpreter.version < (3, 11) and want in FROM_311
+        bad |= not (as_it or not levels and interpreter.version < (3, 11) and want in FROM_311
                     or interpreter.version < (3, 9) and what in FROM_39)
     if mode in ALONE:
         print("%d of 10000 records dropped" % play.dropped)
         bad |= play.compared not in ALONE[mode]
     print("%s %s: %d scenarios, %d looks, %d records compared in %.1f s, %d differences" % (
-        mode, name, play.scenarios, play.looks, play.compared, time.monotonic() - began,
+        called, name, play.scenarios, play.looks, play.compared, time.monotonic() - began,
         len(play.wrong)))
     return 1 if bad or play.wrong or play.scenarios != victim.truth["scenarios"] else 0
 

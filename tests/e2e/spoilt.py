@@ -197,3 +197,41 @@ WAYS = [
     ("of another day", put("2001-01-01T00:00:00.000000Z", "time"), "time"),
     ("by nobody's agent", put("bpf", "source"), "form"),
 ]
+
+# Of scenarios whose stacks are told by their own frames, and which have other scopes.
+ASYNCIO_ONLY = """another scope
+a delay where there is none
+a scope where there is none
+a scope of another kind
+a target a frame further in
+a stack without its innermost frame
+a signal called the task it interrupted
+a handler of another name
+a thread called a runner
+a runner called a callback
+a callback called a runner""".split("\n")
+
+
+def pop_own(stack):
+    frame = next((f for f in stack if "cancels" in f["filename"]), None)
+    if frame:
+        stack.remove(frame)
+
+
+def by_level(*kinds):
+    return lambda record: scoped(record) and record["scope"]["kind"] in kinds
+
+
+LEVEL_WAYS = [way for way in WAYS if way[0] not in ASYNCIO_ONLY] + [
+    ("a callback called a runner", each(
+        lambda r: r["requester"].update(kind="runner"), asked_by("callback")), "requester-kind"),
+    ("another scope", each(
+        lambda r: r["scope"].update(id="0x1234567890"), by_level("cancel_scope", "nursery", "task_group")), "scope-id"),
+    ("a delay where there is none", each(
+        lambda r: r["scope"].update(delay_s=1.0),
+        by_level("nursery", "task_group")), "delay"),
+    ("a scope of another kind", each(
+        lambda r: r["scope"].update(kind="gather"), scoped), "scope"),
+    ("a target a frame further in", frames(pop_own, "target", "stack"), "target-stack"),
+    ("a stack without its innermost frame", frames(pop_own, "stack"), "stack"),
+]
