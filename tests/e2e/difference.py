@@ -208,7 +208,7 @@ def compare_scopes(found, truth, snapshot, true, seen, before, after):
     for id_ in want.keys() & got.keys():
         mine, other = want[id_], got[id_]
         who = "%s of %s" % (mine["kind"], name(mine["owner"]))
-        for key, value in dict(mine, shield=False, reason=None).items():
+        for key, value in {"shield": False, "reason": None, **mine}.items():
             if key in ("tasks", "deadline_at"):
                 continue
             if other[key] != value:
@@ -285,7 +285,8 @@ def as_snapshot(truth, facts, now):
         "tasks": tasks,
         "edges": [dict(zip(("waiter", "awaited", "kind"), e)) for e in truth["edges"]],
         "scopes": [
-            {**{k: s[k] for k in ("id", "kind", "owner", "parent", "tasks", "cancel_called")},
-             "deadline_in_s": None if s["deadline_at"] is None else s["deadline_at"] - now,
-             "shield": False, "reason": None} for s in truth.get("scopes", ())],
+            {"shield": False, "reason": None,
+             **{key: value for key, value in s.items() if key != "deadline_at"},
+             "deadline_in_s": None if s["deadline_at"] is None else s["deadline_at"] - now}
+            for s in truth.get("scopes", ())],
         "cancellations": []}
