@@ -11,7 +11,7 @@ enum {
 	WRAPPED = 16, /* coroutine_wrapper and the like: what they drive */
 	NEVER_SHOWN = 0xff,
 	INT_TAG = 3, /* Py_INT_TAG, Include/internal/pycore_stackref.h, 3.14 on */
-	HIDDEN_MAX = 8,
+	HIDDEN_MAX = 16,
 	HEAP_TYPE = 1 << 9, /* Py_TPFLAGS_HEAPTYPE */
 	WRAPPERS_MAX = 4,
 };
