@@ -161,36 +161,41 @@ class Scene:
             "scope": nursery and hex(id(nursery)),
         }
 
+    def is_library(self, run, status):
+        """Whether trio made this scope for itself: that of a sleep."""
+        tasks = list(status._tasks)
+        return len(tasks) == 1 and "sleep_until" in [
+            frame["name"] for frame in inside.suspended_stack(tasks[0].coro)[:4]]
+
     def scopes(self, run):
-        """Each nursery is one scope, together with its cancel scope."""
+        """Each nursery is one scope, together with its cancel scope; those of libraries are left out."""
         nurseries = {nursery.cancel_scope: nursery for nursery in run.nurseries()}
-        found = []
-        for status in run.statuses():
+        statuses = run.statuses()
+        assert nurseries.keys() <= {status._scope for status in statuses}
+        found = {}
+        for status in statuses:
             scope = status._scope
-            nursery = nurseries.pop(scope, None)
-            parent = status._parent and status._parent._scope
-            owner = nursery.parent_task if nursery else self.owners.get(scope)
-            library = owner is None
-            if library:  # trio's own: of a sleep
-                (owner,) = status._tasks
-                names = [frame["name"] for frame in inside.suspended_stack(owner.coro)]
-                assert "sleep_until" in names[:4], "nobody told who entered %r" % scope
+            if scope not in nurseries and scope not in self.owners:
+                assert self.is_library(run, status), "nobody told who entered %r" % scope
                 continue
+            nursery = nurseries.get(scope)
             reason = getattr(scope, "_cancel_reason", None)
-            found.append({
+            found[status] = {
                 "id": hex(id(nursery or scope)),
                 "kind": "nursery" if nursery else "cancel_scope",
-                "owner": hex(id(owner)),
-                "parent": parent and hex(id({
-                    n.cancel_scope: n for n in run.nurseries()}.get(parent, parent))),
+                "owner": hex(id(nursery.parent_task if nursery else self.owners[scope])),
                 "tasks": sorted(hex(id(t)) for t in nursery.child_tasks) if nursery else [],
                 "deadline_at": run.at(scope._deadline),
                 "cancel_called": scope._cancel_called,
                 "shield": scope.shield,
                 "reason": reason and reason.reason,
-            })
-        assert not nurseries, "nurseries outside of the tree of cancellation: %r" % nurseries
-        return found
+            }
+        for status, scope in found.items():
+            parent = status._parent
+            while parent is not None and parent not in found:
+                parent = parent._parent
+            scope["parent"] = parent and found[parent]["id"]
+        return list(found.values())
 
     def told(self):
         """The truth as plain data. Nothing may run meanwhile but the caller."""
