@@ -277,8 +277,29 @@ static void note_library(struct reading *r, ctask_text library)
 		if (strcmp(r->libraries[i], library) == 0)
 			return;
 	}
-	if (library && r->library_count < CTASK_JSON_LIBRARIES_MAX)
+	if (library && r->library_count < CTASK_JSON_LIBRARIES_MAX &&
+	    !ctask_snapshot_add_library(r->snap, library))
 		r->libraries[r->library_count++] = library;
+}
+
+static void take_libraries(struct reading *r, const cJSON *object)
+{
+	const cJSON *item, *items = ctask_json_take_some(&r->door, object, "libraries");
+
+	cJSON_ArrayForEach(item, items)
+	{
+		const char *text = cJSON_IsString(item) ? item->valuestring : NULL;
+		ctask_text kept;
+
+		if (!text) {
+			ctask_json_refuse(&r->door, "libraries", "has a folder that is no text");
+			return;
+		}
+		kept = ctask_texts_add_checked(r->door.texts, text, strlen(text));
+		if (!kept)
+			ctask_json_no_memory(&r->door);
+		note_library(r, kept);
+	}
 }
 
 static void take_runtime(struct reading *r, const cJSON *object, uint32_t index)
@@ -303,7 +324,9 @@ static void take_runtime(struct reading *r, const cJSON *object, uint32_t index)
 	runtime->task_count =
 		(uint32_t)ctask_json_take_int(door, object, "task_count", 0, UINT32_MAX);
 	runtime->library = ctask_json_take_text(door, object, "library");
+	runtime->package_version = ctask_json_take_text(door, object, "package_version");
 	note_library(r, runtime->library);
+	take_libraries(r, object);
 }
 
 /* --- tasks, edges, scopes --- */
@@ -438,6 +461,7 @@ static void take_task(struct reading *r, const cJSON *object, uint32_t index)
 	task->state = (uint8_t)ctask_json_take_word(door, object, "state", ctask_task_state_words,
 						    CTASK_DONE + 1);
 	task->coroutine = ctask_json_take_text(door, object, "coroutine");
+	task->system = ctask_json_take_flag(door, object, "system");
 	take_stack(r, object);
 	task->cancel_requests = (int32_t)ctask_json_take_known_int(door, object, "cancel_requests",
 								   0, INT32_MAX, -1);

@@ -242,7 +242,7 @@ static void reverse(struct ctask_chain *chain)
 
 /*
  * Whether a coroutine stands in an `except` or `finally` that a
- * CancelledError brought it to.
+ * CancelledError (trio: Cancelled) brought it to.
  */
 static bool handles_cancel(struct ctask_heap *heap, uint64_t gen)
 {
@@ -252,7 +252,8 @@ static bool handles_cancel(struct ctask_heap *heap, uint64_t gen)
 	if (ctask_heap_u64(heap, gen + heap->layout.gen_exc_value, &exception) || !exception)
 		return false;
 	type = ctask_type_of(heap, exception);
-	return type && !strcmp(ctask_type_short_name(type), "CancelledError");
+	return type && (type->addr == heap->trio_cancelled_type ||
+			!strcmp(ctask_type_short_name(type), "CancelledError"));
 }
 
 /*

@@ -35,11 +35,12 @@ enum ctask_kind {
 	CTASK_KIND_ASYNC_GENERATOR,
 	CTASK_KIND_AWAIT_WRAPPER, /**< holds the next object of an await chain in its first field */
 	CTASK_KIND_FUTURE_ITER,
-	CTASK_KIND_TASK_WAKEUP, /**< 3.8, 3.9: the callback that wakes a task */
-	CTASK_KIND_FUTURE,	/**< laid out as _asyncio.Future */
-	CTASK_KIND_TASK,	/**< laid out as _asyncio.Task */
-	CTASK_KIND_PY_FUTURE,	/**< derives from the future written in Python */
-	CTASK_KIND_PY_TASK,	/**< derives from the task written in Python */
+	CTASK_KIND_TASK_WAKEUP,	 /**< 3.8, 3.9: the callback that wakes a task */
+	CTASK_KIND_THREAD_LOCAL, /**< threading.local */
+	CTASK_KIND_FUTURE,	 /**< laid out as _asyncio.Future */
+	CTASK_KIND_TASK,	 /**< laid out as _asyncio.Task */
+	CTASK_KIND_PY_FUTURE,	 /**< derives from the future written in Python */
+	CTASK_KIND_PY_TASK,	 /**< derives from the task written in Python */
 };
 
 enum { CTASK_TYPE_NAME_MAX = 128, CTASK_TYPE_ATTRS = 12, CTASK_TYPES_NEAR = 64 };
@@ -71,6 +72,7 @@ struct ctask_heap {
 	uint32_t type_count, type_room;
 	/* The base classes of tasks and futures written in Python; 0 = not known (yet). */
 	uint64_t py_task_type, py_future_type;
+	uint64_t trio_cancelled_type; /* trio.Cancelled; 0 = not known (yet) */
 };
 
 /** @p pages is borrowed. */

@@ -1,0 +1,168 @@
+/* trio_scopes.c - nurseries and cancel scopes of trio's tasks: from its tree of cancel statuses. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/cleanup.h"
+#include "reader/trio.h"
+
+enum {
+	NURSERIES_MAX = 1 << 16, /* open ones of one task */
+	STATUSES_MAX = 1 << 16,	 /* cancel scopes that one task is inside of */
+};
+
+/* An attribute of an object of trio's; 0 where there is none, or it is None. */
+static uint64_t attr_of(struct ctask_walk *walk, uint64_t obj, const char *name)
+{
+	uint64_t value;
+
+	if (!obj || ctask_attr(&walk->heap, obj, name, &value) ||
+	    ctask_kind_of(&walk->heap, value) == CTASK_KIND_NONE)
+		return 0;
+	return value;
+}
+
+static bool is_true(struct ctask_walk *walk, uint64_t obj, const char *name)
+{
+	uint64_t value = attr_of(walk, obj, name);
+	int64_t number;
+
+	return value && !ctask_int_value(&walk->heap, value, &number) && number;
+}
+
+/* From 0.31 on: the text that was given to cancel(). */
+static int read_reason(struct ctask_walk *walk, uint64_t cancel_scope, ctask_text *ret)
+{
+	uint64_t text = attr_of(walk, attr_of(walk, cancel_scope, "_cancel_reason"), "reason");
+
+	if (!text)
+		return 0;
+	return ctask_str_text(&walk->heap, text, walk->snap->texts, ret) == -ENOMEM ? -ENOMEM : 0;
+}
+
+/* The scope of a CancelScope, made when it is new; @p nursery is the one that it is the scope of, or 0. */
+static int find_scope(struct ctask_walk *walk, const struct ctask_trio_run *run,
+		      uint64_t cancel_scope, uint64_t nursery, uint32_t *ret)
+{
+	struct ctask_scope *scope;
+	uint64_t deadline;
+	double at;
+
+	*ret = ctask_table_get(&walk->scope_index, cancel_scope, CTASK_NONE);
+	if (*ret != CTASK_NONE)
+		return 0;
+	*ret = ctask_snapshot_add_scope(walk->snap);
+	if (*ret == CTASK_NONE || ctask_table_put(&walk->scope_index, cancel_scope, *ret))
+		return -ENOMEM;
+	scope = &walk->snap->scopes[*ret];
+	scope->id = nursery ? nursery : cancel_scope;
+	scope->kind = nursery ? CTASK_SCOPE_NURSERY : CTASK_SCOPE_CANCEL_SCOPE;
+	scope->cancel_called = is_true(walk, cancel_scope, "_cancel_called");
+	scope->shield = is_true(walk, cancel_scope, "_shield");
+	deadline = attr_of(walk, cancel_scope, "_deadline");
+	if (deadline && !ctask_number_value(&walk->heap, deadline, &at) && isfinite(at))
+		scope->deadline_in_s = at - run->now_s;
+	return read_reason(walk, cancel_scope, &scope->reason);
+}
+
+/* The nurseries that task @p index has open. */
+static int read_nurseries(struct ctask_walk *walk, const struct ctask_trio_run *run, uint32_t index)
+{
+	struct ctask_heap *heap = &walk->heap;
+	uint64_t list = attr_of(walk, walk->snap->tasks[index].id, "_child_nurseries");
+	struct ctask_items items;
+	int ret = 0;
+
+	if (!list || ctask_items_of(heap, list, &items))
+		return ctask_snapshot_add_problem(walk->snap, walk->snap->tasks[index].id,
+						  "its nurseries could not be read");
+	for (uint64_t i = 0; !ret && i < items.count && i < NURSERIES_MAX; i++) {
+		uint64_t nursery, cancel_scope;
+		uint32_t scope;
+
+		ret = ctask_pages_spend(heap->pages, 1);
+		if (ret || ctask_items_get(heap, &items, i, &nursery))
+			break;
+		cancel_scope = attr_of(walk, nursery, "cancel_scope");
+		if (!cancel_scope)
+			continue;
+		ret = find_scope(walk, run, cancel_scope, nursery, &scope);
+		if (!ret)
+			walk->snap->scopes[scope].owner = index;
+	}
+	return ret;
+}
+
+/* The scope around that of @p status; CTASK_NONE when there is none. */
+static int find_outer(struct ctask_walk *walk, const struct ctask_trio_run *run, uint64_t status,
+		      uint32_t *ret)
+{
+	uint64_t cancel_scope = attr_of(walk, attr_of(walk, status, "_parent"), "_scope");
+
+	*ret = CTASK_NONE;
+	return cancel_scope ? find_scope(walk, run, cancel_scope, 0, ret) : 0;
+}
+
+/* False where a scope was left before those inside of it: then trio cuts the tree, and who entered what is lost. */
+static bool leads_to(struct ctask_walk *walk, uint64_t status, uint64_t outermost)
+{
+	for (int i = 0; status && status != outermost && i < STATUSES_MAX; i++) {
+		if (ctask_pages_spend(walk->heap.pages, 1))
+			return false;
+		status = attr_of(walk, status, "_parent");
+	}
+	return status == outermost;
+}
+
+/*
+ * A task stands in the innermost of its cancel statuses. Those from there
+ * outwards to that of the nursery which has the task are what it entered
+ * itself, in this order.
+ */
+static int read_entered(struct ctask_walk *walk, const struct ctask_trio_run *run, uint32_t index)
+{
+	uint64_t addr = walk->snap->tasks[index].id;
+	uint64_t nursery = attr_of(walk, addr, "_parent_nursery");
+	uint64_t outermost = attr_of(walk, nursery, "_cancel_status");
+	uint64_t status = attr_of(walk, addr, "_cancel_status");
+	uint64_t cancel_scope = attr_of(walk, nursery, "cancel_scope");
+	uint32_t scope, outer;
+	int ret = 0;
+
+	if (cancel_scope) {
+		ret = find_scope(walk, run, cancel_scope, nursery, &scope);
+		if (ret)
+			return ret;
+		walk->snap->tasks[index].scope = scope;
+	}
+	if (!leads_to(walk, status, outermost))
+		return 0;
+	while (!ret && status != outermost) {
+		ret = ctask_pages_spend(walk->heap.pages, 1);
+		cancel_scope = attr_of(walk, status, "_scope");
+		if (ret || !cancel_scope)
+			break;
+		ret = find_scope(walk, run, cancel_scope, 0, &scope);
+		if (!ret)
+			ret = find_outer(walk, run, status, &outer);
+		if (ret)
+			break;
+		walk->snap->scopes[scope].parent = outer != scope ? outer : CTASK_NONE;
+		if (walk->snap->scopes[scope].owner == CTASK_NONE)
+			walk->snap->scopes[scope].owner = index;
+		status = attr_of(walk, status, "_parent");
+	}
+	return ret;
+}
+
+int ctask_trio_scopes_read(struct ctask_walk *walk, const struct ctask_trio_run *run)
+{
+	const uint32_t end = run->first_task + run->task_count;
+	int ret = 0;
+
+	for (uint32_t i = run->first_task; !ret && i < end; i++)
+		ret = read_nurseries(walk, run, i);
+	for (uint32_t i = run->first_task; !ret && i < end; i++)
+		ret = read_entered(walk, run, i);
+	return ret;
+}
