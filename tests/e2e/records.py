@@ -93,11 +93,7 @@ def differences(truth, records, before=None, after=None, only=None, pid=None):
     looked at. pid: of the process, as ctaskctl is to tell it.
     """
     found = Differences(only)
-    requests = truth["requests"]
-    if truth["copied"]:
-        requests = [dict(requests[-1], label=name, target=dict(requests[-1]["target"], id=id_,
-                                                               name=name, key=name))
-                    for id_, name in truth["copied"]]
+    requests = requests_of(truth)
     if only is None:
         for record in records:
             form(found, record, pid)
@@ -111,6 +107,15 @@ def differences(truth, records, before=None, after=None, only=None, pid=None):
                 times(found, request["label"], record, before, after)
     in_order(found, [(q, r) for q, r in pairs if r])
     return found
+
+
+def requests_of(truth):
+    """All of them: the last one may be that of very many tasks."""
+    requests = truth["requests"]
+    if truth["copied"]:
+        requests = requests[:-1] + [dict(requests[-1], label=name, target=dict(
+            requests[-1]["target"], id=id_, name=name, key=name)) for id_, name in truth["copied"]]
+    return requests
 
 
 def matched(found, truth, requests, records):
@@ -377,7 +382,7 @@ def outcome(found, label, want, got):
 def perfect(truth, first, began):
     """The records that an agent without fault would give."""
     records, ids, roots = [], {}, {}
-    for number, request in enumerate(truth["requests"], first):
+    for number, request in enumerate(requests_of(truth), first):
         one = {key: either(value)[0] for key, value in request.items()}
         ids[one["label"]] = number
         cause = ids[one["cause"]] if one["cause"] else None

@@ -7,13 +7,18 @@ contract 2 leaves open for that is settled here; each scenario says what its par
   cancelled, whether they pass a checkpoint or not, and those that come to stand in a cancelled
   scope later (a shield ends, a task enters, a child is started). One record for each task and
   scope, by the one who cancelled the scope, with the stack of that call.
+- A scope that is cancelled inside of a cancelled one asks nobody: those in it are stopped already, and
+  further out (so a Cancelled that passes a nursery, or one more failure, is no request). One that is
+  cancelled outside of a cancelled one asks anew: it reaches further.
 - Those whom a scope holds by itself (who entered it, the children of its nursery) have the
   scope's own origin. Whoever is a child of a nursery of one of those is asked through that
   nursery: owner_cancelled, and the cause is the request of the nursery's owner.
 - The scopes that trio and anyio enter for themselves (sleep(), checkpoint(), start()) are nobody's,
   nor are the two system tasks that every run of trio ends with.
 - A request to the task that entered the scope is absorbed when it leaves the scope, however it
-  does. A child ends as its coroutine does. Until then it is pending: a scope asks again.
+  does. A child ends as its coroutine does, and a group of nothing but Cancelled is `cancelled`.
+  Until then it is pending: a scope asks again.
+- An owner whose body failed is not asked by its own nursery: it leaves.
 - repeats: how often Cancelled was raised in the task again, after the first time.
 
 Stacks are told by the scenarios' own frames: what lies between them belongs to the library.
@@ -22,10 +27,13 @@ import os
 import sys
 
 import asked
-from asked import Either, code_name, through
+from asked import Either, callback, code_name, through
 
 TRIO = "--trio" in sys.argv
 ON_TRIO = TRIO or "--on-trio" in sys.argv  # what the tasks of the scenarios run on
+# A deadline is a timer of the run loop: which of its functions is named is left open.
+TIMER = Either(*map(callback, """=Deadlines.expire =expire =CancelScope.cancel =CancelScope._cancel
+=cancel =_cancel""".split()))
 
 
 class LevelScene(asked.Scene):
@@ -99,6 +107,9 @@ class LevelScene(asked.Scene):
             if request["label"] == label:
                 request["repeats"] = self.plain(repeats)
 
+    def copies(self, tasks):
+        self.copied = [[hex(id(task)), task.name] for task in tasks]
+
     # Looking
 
     async def look(self, **states):
@@ -154,6 +165,12 @@ async def readable():
 def limit(obj, delay, **named):
     """A scope with a deadline: what was measured when the block was entered must be told."""
     return dict(through("cancel_scope", obj, delay, **named), measured=True)
+
+
+def timed_out(s, target, at, obj, delay, **named):
+    """A request to the task that entered the scope whose deadline passed."""
+    named = dict({"scope": limit(obj, delay), "ends": "absorbed"}, **named)
+    s.asked(target, at, by=TIMER, why="timeout", **named)
 
 
 def leaving(name, block, last):

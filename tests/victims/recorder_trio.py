@@ -6,9 +6,9 @@ delays and exceptions it knows nothing.
 """
 import functools
 import sys
-import types
 
 import asked
+import inside
 import levels
 from trio._core import _run
 
@@ -51,29 +51,7 @@ def stood(task, frame):
         frame = frame.f_back
     if frame is not None:
         return running[:len(running) - len(stack_from(frame)) + 1]
-    stack, inside = [], task.coro
-    while inside is not None:
-        for prefix, awaits in (("cr", "cr_await"), ("gi", "gi_yieldfrom"), ("ag", "ag_await")):
-            frame = getattr(inside, prefix + "_frame", None)
-            if frame is not None:
-                break
-        else:
-            inside = behind(inside)
-            if inside is None:
-                break
-            continue
-        stack.append({"name": asked.code_name(frame.f_code), "line": frame.f_lineno,
-                      "filename": frame.f_code.co_filename})
-        inside = getattr(inside, awaits)
-    return stack[::-1]
-
-
-def behind(wrapper):
-    """The generator behind asend() and the like."""
-    import gc
-    kinds = types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType
-    found = [one for one in gc.get_referents(wrapper) if isinstance(one, kinds)]
-    return found[0] if len(found) == 1 else None
+    return [dict(place) for place in inside.suspended_stack(task.coro)]
 
 
 def running():
@@ -103,7 +81,7 @@ def depth(task):
     return count
 
 
-def inside(status):
+def within(status):
     todo, tasks = [status], []
     while todo:
         status = todo.pop()
@@ -118,37 +96,44 @@ def trio_own(task):
 
 
 def settle(tasks, frame):
+    """Of the scopes that cover a task the outermost asks: those inside of it have no say any more."""
     for task in tasks:
-        for scope in visible(task._cancel_status):
-            if (id(task), id(scope)) in DONE or scope not in HOSTS or trio_own(task):
-                continue
-            if CALLS[id(scope)][3] is not task:
-                record(task, scope, frame)
+        scopes = [scope for scope in visible(task._cancel_status) if scope in HOSTS]
+        if scopes and not trio_own(task) and (id(task), id(scopes[-1])) not in DONE \
+                and CALLS[id(scopes[-1])][3] is not task:
+            record(task, scopes[-1], frame)
 
 
 def record(task, scope, frame):
-    by, stack, message, _ = CALLS[id(scope)]
+    by, stack, message, _, handled = CALLS[id(scope)]
     owner = task.parent_nursery.parent_task
     direct = HOSTS[scope] is task or task.parent_nursery.cancel_scope is scope
-    cause = None if direct else DONE.get((id(owner), id(scope)))
+    cause = handled if direct else DONE.get((id(owner), id(scope)))
+    DONE[id(task), id(scope)] = written(task, by, stack, message, cause, frame)
+
+
+def written(task, by, stack, message, cause, frame):
     KEPT.append(task)
     RECORDS.append({
         "id": len(RECORDS) + 1, "task": task, "requester": by, "stack": stack, "message": message,
         "target": {"id": hex(id(task)), "name": task.name, "stack": stood(task, frame),
                    "coroutine": asked.code_name(task.coro.cr_code)},
         "cause": cause and cause["id"]})
-    DONE[id(task), id(scope)] = RECORDS[-1]
+    return RECORDS[-1]
 
 
 def called(scope, frame, reason):
-    if id(scope) not in CALLS and not scope._cancel_called:
-        # An owner whose body failed leaves, and asks itself nothing.
-        names = [frame.f_code.co_name, frame.f_back.f_code.co_name]
-        names += [frame.f_back.f_back.f_code.co_name]
-        failed = "_nested_child_finished" in names and "aborted" not in names
-        leaves = _run.GLOBAL_RUN_CONTEXT.task if failed else None
-        CALLS[id(scope)] = running(), stack_from(frame), reason, leaves
-        KEPT.append(scope)
+    if id(scope) in CALLS or scope._cancel_called:
+        return
+    # An owner whose body failed leaves, and asks itself nothing.
+    names = [frame.f_code.co_name, frame.f_back.f_code.co_name, frame.f_back.f_back.f_code.co_name]
+    running_task = getattr(_run.GLOBAL_RUN_CONTEXT, "task", None)
+    body = names[0] == "_add_exc" and {"_nested_child_finished", "aborted"} & set(names)
+    leaves = frame.f_locals["self"]._parent_task if body else None
+    handled = next((one for one in reversed(RECORDS) if one["task"] is running_task), None) \
+        if isinstance(sys.exc_info()[1], _run.Cancelled) and "_add_exc" not in names else None
+    CALLS[id(scope)] = running(), stack_from(frame), reason, leaves, handled
+    KEPT.append(scope)
 
 
 class Scopes(dict):
@@ -191,7 +176,7 @@ def cancel(method, scope, frame, given, named):
 
 
 def recalculate(method, status, frame, given, named):
-    tasks = inside(status)
+    tasks = within(status)
     if status._scope._cancel_called or status.parent_cancellation_is_visible_to_us:
         settle(tasks, frame)  # where they stand before they are woken
     return method()
@@ -207,8 +192,20 @@ def activate(method, task, frame, given, named):
 def exited(method, runner, frame, given, named):
     task, outcome = given
     error = getattr(outcome, "error", None)
-    ENDS[id(task)] = "returned" if error is None else \
-        "cancelled" if isinstance(error, _run.Cancelled) else "raised"
+    ENDS[id(task)] = "returned" if error is None else "cancelled" if obeys(error) else "raised"
+    KEPT.append(task)
+    return method()
+
+
+def obeys(error):
+    """Whether an exception is Cancelled, or a group of nothing else."""
+    inner = getattr(error, "exceptions", ())
+    return isinstance(error, _run.Cancelled) or len(inner) > 0 and all(map(obeys, inner))
+
+
+def interrupt(method, task, frame, given, named):
+    if task._abort_func is not None:
+        written(task, running(), stack_from(frame), None, None, frame)
     return method()
 
 
@@ -226,6 +223,7 @@ def install():
         before(_run.CancelScope, "_cancel", cancel)
     before(_run.CancelStatus, "recalculate", recalculate)
     before(_run.Task, "_activate_cancel_status", activate)
+    before(_run.Task, "_attempt_delivery_of_pending_ki", interrupt)
     before(_run.Runner, "task_exited", exited)
-    CODES.update(f.__code__ for f in (settle, record, called, stood, running))
+    CODES.update(f.__code__ for f in (settle, record, written, called, stood, running))
     assert levels.ON_TRIO
