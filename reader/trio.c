@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/cleanup.h"
+#include "reader/scopes.h"
 #include "reader/trio.h"
 
 /* Names in trio._core._run. */
@@ -90,35 +91,68 @@ static int read_attr(struct ctask_walk *walk, uint64_t obj, const char *name, ui
 	return err;
 }
 
-static bool is_true(struct ctask_walk *walk, uint64_t obj, const char *name)
-{
-	uint64_t value;
-	int64_t number;
-
-	return !ctask_attr(&walk->heap, obj, name, &value) &&
-	       !ctask_int_value(&walk->heap, value, &number) && number;
-}
-
-/* It stands at the end of a nursery and waits for the children. */
-static bool leaves_nursery(const struct ctask_walk *walk)
+/* The frame in which it waits at the end of a nursery for the children; NULL when it does not. */
+static const struct ctask_link *find_exit(const struct ctask_walk *walk)
 {
 	const struct ctask_chain *chain = &walk->chain;
 
-	for (uint32_t i = 0; i < chain->count; i++) {
+	for (uint32_t i = chain->count; i-- > 0;) {
 		const struct ctask_code *code = walk->codes.codes[chain->links[i].code];
 
 		if (code->module && !strcmp(code->module, "trio/_core/_run.py") &&
 		    !strcmp(code->plain_name, "_nested_child_finished"))
+			return &chain->links[i];
+	}
+	return NULL;
+}
+
+/*
+ * Whether a task that waits at the end of a nursery was asked to stop itself: its
+ * body ended with a Cancelled, or what is around the nursery is cancelled. One
+ * whose children fail has nothing more to do than to wait for them.
+ */
+static bool was_cancelled(struct ctask_walk *walk, const struct ctask_link *exit)
+{
+	uint64_t exception, nursery, scope, outer;
+	const struct ctask_type *type;
+
+	if (!ctask_link_local(&walk->codes, exit, "nested_child_exc", &exception)) {
+		type = ctask_type_of(&walk->heap, exception);
+		if (type && type->addr == walk->heap.trio_cancelled_type)
 			return true;
 	}
-	return false;
+	if (ctask_link_local(&walk->codes, exit, "self", &nursery))
+		return false;
+	scope = ctask_scope_attr(walk, nursery, "cancel_scope");
+	outer = ctask_scope_attr(walk, ctask_scope_attr(walk, nursery, "_cancel_status"),
+				 "_parent");
+	return !ctask_scope_is(walk, scope, "_shield") &&
+	       ctask_scope_is(walk, outer, "effectively_cancelled");
+}
+
+/*
+ * A cancelled scope raises at each checkpoint until it is left, whatever became
+ * of the last time: what a task has not been told yet, it will be.
+ */
+static void read_cancelled(struct ctask_walk *walk, struct ctask_task *task)
+{
+	uint64_t status = ctask_scope_attr(walk, task->id, "_cancel_status");
+	const struct ctask_link *exit;
+
+	if (task->cancel_handled || !ctask_scope_is(walk, status, "effectively_cancelled"))
+		return;
+	exit = find_exit(walk);
+	if (exit)
+		task->cancel_handled = was_cancelled(walk, exit);
+	else
+		task->cancel_pending = true;
 }
 
 /* Where it is, how it is, and what it waits for. */
 static int read_state(struct ctask_walk *walk, const struct ctask_trio_run *run, uint32_t index,
 		      uint64_t coro)
 {
-	uint64_t addr = walk->snap->tasks[index].id, next_send, status;
+	uint64_t addr = walk->snap->tasks[index].id, next_send;
 	int ret = ctask_walk_read_chain(walk, index, coro);
 	struct ctask_task *task = &walk->snap->tasks[index];
 
@@ -130,12 +164,10 @@ static int read_state(struct ctask_walk *walk, const struct ctask_trio_run *run,
 		task->state = CTASK_READY; /* what it is to be told when it runs */
 	else
 		task->state = CTASK_WAITING;
-	/* Until it is left, a cancelled scope raises at each checkpoint, whatever became of the last time. */
-	if (!task->cancel_handled && !read_attr(walk, addr, "_cancel_status", &status) && status &&
-	    is_true(walk, status, "effectively_cancelled")) {
-		task->cancel_handled = leaves_nursery(walk);
-		task->cancel_pending = !task->cancel_handled;
-	}
+	read_cancelled(walk, task);
+	ret = ctask_scopes_hide_library(walk);
+	if (ret)
+		return ret;
 	return task->state == CTASK_WAITING ? ctask_waits_read_frames(walk, index, run->now_s) : 0;
 }
 

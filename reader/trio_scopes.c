@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "model/cleanup.h"
+#include "reader/scopes.h"
 #include "reader/trio.h"
 
 enum {
@@ -11,29 +12,11 @@ enum {
 	STATUSES_MAX = 1 << 16,	 /* cancel scopes that one task is inside of */
 };
 
-/* An attribute of an object of trio's; 0 where there is none, or it is None. */
-static uint64_t attr_of(struct ctask_walk *walk, uint64_t obj, const char *name)
-{
-	uint64_t value;
-
-	if (!obj || ctask_attr(&walk->heap, obj, name, &value) ||
-	    ctask_kind_of(&walk->heap, value) == CTASK_KIND_NONE)
-		return 0;
-	return value;
-}
-
-static bool is_true(struct ctask_walk *walk, uint64_t obj, const char *name)
-{
-	uint64_t value = attr_of(walk, obj, name);
-	int64_t number;
-
-	return value && !ctask_int_value(&walk->heap, value, &number) && number;
-}
-
 /* From 0.31 on: the text that was given to cancel(). */
 static int read_reason(struct ctask_walk *walk, uint64_t cancel_scope, ctask_text *ret)
 {
-	uint64_t text = attr_of(walk, attr_of(walk, cancel_scope, "_cancel_reason"), "reason");
+	uint64_t text = ctask_scope_attr(
+		walk, ctask_scope_attr(walk, cancel_scope, "_cancel_reason"), "reason");
 
 	if (!text)
 		return 0;
@@ -57,9 +40,9 @@ static int find_scope(struct ctask_walk *walk, const struct ctask_trio_run *run,
 	scope = &walk->snap->scopes[*ret];
 	scope->id = nursery ? nursery : cancel_scope;
 	scope->kind = nursery ? CTASK_SCOPE_NURSERY : CTASK_SCOPE_CANCEL_SCOPE;
-	scope->cancel_called = is_true(walk, cancel_scope, "_cancel_called");
-	scope->shield = is_true(walk, cancel_scope, "_shield");
-	deadline = attr_of(walk, cancel_scope, "_deadline");
+	scope->cancel_called = ctask_scope_is(walk, cancel_scope, "_cancel_called");
+	scope->shield = ctask_scope_is(walk, cancel_scope, "_shield");
+	deadline = ctask_scope_attr(walk, cancel_scope, "_deadline");
 	if (deadline && !ctask_number_value(&walk->heap, deadline, &at) && isfinite(at))
 		scope->deadline_in_s = at - run->now_s;
 	return read_reason(walk, cancel_scope, &scope->reason);
@@ -69,7 +52,7 @@ static int find_scope(struct ctask_walk *walk, const struct ctask_trio_run *run,
 static int read_nurseries(struct ctask_walk *walk, const struct ctask_trio_run *run, uint32_t index)
 {
 	struct ctask_heap *heap = &walk->heap;
-	uint64_t list = attr_of(walk, walk->snap->tasks[index].id, "_child_nurseries");
+	uint64_t list = ctask_scope_attr(walk, walk->snap->tasks[index].id, "_child_nurseries");
 	struct ctask_items items;
 	int ret = 0;
 
@@ -83,24 +66,61 @@ static int read_nurseries(struct ctask_walk *walk, const struct ctask_trio_run *
 		ret = ctask_pages_spend(heap->pages, 1);
 		if (ret || ctask_items_get(heap, &items, i, &nursery))
 			break;
-		cancel_scope = attr_of(walk, nursery, "cancel_scope");
+		cancel_scope = ctask_scope_attr(walk, nursery, "cancel_scope");
 		if (!cancel_scope)
 			continue;
 		ret = find_scope(walk, run, cancel_scope, nursery, &scope);
-		if (!ret)
+		if (!ret && scope < walk->snap->scope_count)
 			walk->snap->scopes[scope].owner = index;
 	}
 	return ret;
 }
 
-/* The scope around that of @p status; CTASK_NONE when there is none. */
+/* The scope around that of @p status, of those that are shown; CTASK_NONE when there is none. */
 static int find_outer(struct ctask_walk *walk, const struct ctask_trio_run *run, uint64_t status,
 		      uint32_t *ret)
 {
-	uint64_t cancel_scope = attr_of(walk, attr_of(walk, status, "_parent"), "_scope");
+	*ret = CTASK_SCOPE_NOT_SHOWN;
+	for (int i = 0; *ret == CTASK_SCOPE_NOT_SHOWN && i < STATUSES_MAX; i++) {
+		uint64_t cancel_scope;
+		int error;
 
-	*ret = CTASK_NONE;
-	return cancel_scope ? find_scope(walk, run, cancel_scope, 0, ret) : 0;
+		status = ctask_scope_attr(walk, status, "_parent");
+		cancel_scope = ctask_scope_attr(walk, status, "_scope");
+		if (!cancel_scope)
+			break;
+		error = find_scope(walk, run, cancel_scope, 0, ret);
+		if (error)
+			return error;
+	}
+	if (*ret >= walk->snap->scope_count)
+		*ret = CTASK_NONE;
+	return 0;
+}
+
+/*
+ * When the task in @p status is cancelled, if nothing happens before: the first deadline from there
+ * outwards, as far as no shield keeps it off. NAN: at no time, or it is cancelled already.
+ */
+static double first_deadline(struct ctask_walk *walk, const struct ctask_trio_run *run,
+			     uint64_t status)
+{
+	double least = NAN, at;
+
+	for (int i = 0; status && i < STATUSES_MAX; i++) {
+		uint64_t cancel_scope = ctask_scope_attr(walk, status, "_scope");
+		uint64_t deadline = ctask_scope_attr(walk, cancel_scope, "_deadline");
+
+		if (ctask_pages_spend(walk->heap.pages, 1) ||
+		    ctask_scope_is(walk, cancel_scope, "_cancel_called"))
+			return NAN;
+		if (deadline && !ctask_number_value(&walk->heap, deadline, &at) && isfinite(at))
+			least = fmin(least, at - run->now_s);
+		if (ctask_scope_is(walk, cancel_scope, "_shield"))
+			break;
+		status = ctask_scope_attr(walk, status, "_parent");
+	}
+	return least;
 }
 
 /* False where a scope was left before those inside of it: then trio cuts the tree, and who entered what is lost. */
@@ -109,7 +129,7 @@ static bool leads_to(struct ctask_walk *walk, uint64_t status, uint64_t outermos
 	for (int i = 0; status && status != outermost && i < STATUSES_MAX; i++) {
 		if (ctask_pages_spend(walk->heap.pages, 1))
 			return false;
-		status = attr_of(walk, status, "_parent");
+		status = ctask_scope_attr(walk, status, "_parent");
 	}
 	return status == outermost;
 }
@@ -122,10 +142,10 @@ static bool leads_to(struct ctask_walk *walk, uint64_t status, uint64_t outermos
 static int read_entered(struct ctask_walk *walk, const struct ctask_trio_run *run, uint32_t index)
 {
 	uint64_t addr = walk->snap->tasks[index].id;
-	uint64_t nursery = attr_of(walk, addr, "_parent_nursery");
-	uint64_t outermost = attr_of(walk, nursery, "_cancel_status");
-	uint64_t status = attr_of(walk, addr, "_cancel_status");
-	uint64_t cancel_scope = attr_of(walk, nursery, "cancel_scope");
+	uint64_t nursery = ctask_scope_attr(walk, addr, "_parent_nursery");
+	uint64_t outermost = ctask_scope_attr(walk, nursery, "_cancel_status");
+	uint64_t status = ctask_scope_attr(walk, addr, "_cancel_status");
+	uint64_t cancel_scope = ctask_scope_attr(walk, nursery, "cancel_scope");
 	uint32_t scope, outer;
 	int ret = 0;
 
@@ -135,22 +155,27 @@ static int read_entered(struct ctask_walk *walk, const struct ctask_trio_run *ru
 			return ret;
 		walk->snap->tasks[index].scope = scope;
 	}
-	if (!leads_to(walk, status, outermost))
-		return 0;
+	if (walk->snap->tasks[index].state == CTASK_WAITING)
+		ret = ctask_scopes_limit_wait(walk, index, first_deadline(walk, run, status));
+	if (ret || !leads_to(walk, status, outermost))
+		return ret;
 	while (!ret && status != outermost) {
+		uint64_t inner = status;
+
 		ret = ctask_pages_spend(walk->heap.pages, 1);
-		cancel_scope = attr_of(walk, status, "_scope");
+		cancel_scope = ctask_scope_attr(walk, status, "_scope");
 		if (ret || !cancel_scope)
 			break;
 		ret = find_scope(walk, run, cancel_scope, 0, &scope);
-		if (!ret)
-			ret = find_outer(walk, run, status, &outer);
+		status = ctask_scope_attr(walk, status, "_parent");
+		if (ret || scope >= walk->snap->scope_count)
+			continue;
+		ret = find_outer(walk, run, inner, &outer);
 		if (ret)
 			break;
 		walk->snap->scopes[scope].parent = outer != scope ? outer : CTASK_NONE;
 		if (walk->snap->scopes[scope].owner == CTASK_NONE)
 			walk->snap->scopes[scope].owner = index;
-		status = attr_of(walk, status, "_parent");
 	}
 	return ret;
 }

@@ -296,7 +296,7 @@ static void read_soon(struct ctask_wait *wait)
 static const struct ctask_wait_row trio_rows[] = {
 	{ "trio/_channel.py", "receive", "_state", CTASK_WAIT_QUEUE, read_channel },
 	{ "trio/_channel.py", "send", "_state", CTASK_WAIT_QUEUE, read_channel },
-	{ "trio/_core/_entry_queue.py", NULL, NULL, CTASK_WAIT_OTHER, read_soon },
+	{ "trio/_core/_entry_queue.py", NULL, NULL, CTASK_WAIT_SOCKET, read_soon },
 	{ "trio/_core/_io_epoll.py", NULL, NULL, CTASK_WAIT_SOCKET, read_ready },
 	{ "trio/_core/_parking_lot.py", "park", NULL, CTASK_WAIT_OTHER, read_method },
 	{ "trio/_core/_run.py", "_nested_child_finished", NULL, CTASK_WAIT_GROUP, read_nursery },
