@@ -17,10 +17,13 @@ from victim import Failed, Victim
 
 MODES = {
     "trio": [("trio_rich.py",)],
-    "settrace": [("trio_rich.py", "--settrace")],
-    "frozen": [("trio_rich.py", "--freeze")],
+    "settrace": [("trio_rich.py", "--settrace"), ("trio_blocked.py", "--settrace"),
+                 ("anyio_rich.py", "--settrace")],
+    "frozen": [("trio_rich.py", "--freeze"), ("anyio_rich.py", "--freeze")],
     "big": [("trio_rich.py", "--big"), ("anyio_rich.py", "--big")],
-    "container": [("trio_rich.py",)],
+    "container": [("trio_rich.py",), ("trio_threads.py",)],
+    "blocked": [("trio_blocked.py",)],
+    "threads": [("trio_threads.py",)],
     "anyio": [("anyio_rich.py",), ("anyio_rich.py", "--trio")],
     "control": [("trio_rich.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],
     "comparator": [("trio_rich.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],

@@ -331,6 +331,13 @@ def cancelled(nursery):
 
     spawn(nursery, by_deadline, "by-deadline", "sleep")
 
+    async def by_infinite_deadline():
+        with trio.CancelScope(deadline=-float("inf")) as scope:
+            mine(scope)
+            await cleans_up("by-infinite-deadline")
+
+    spawn(nursery, by_infinite_deadline, "by-infinite-deadline", "sleep")
+
     async def fails():
         await turns()
         raise ValueError("on purpose")
@@ -339,6 +346,7 @@ def cancelled(nursery):
         async with trio.open_nursery() as inner:
             spawn(inner, cleans_up, "failed-child", "sleep", "failed-child")
             inner.start_soon(fails, name="passing 2")
+            SCENE.handling.add("failed")  # it ends its tasks
             here()
 
     spawn(nursery, sibling_failed, "failed", "group")
@@ -347,6 +355,7 @@ def cancelled(nursery):
         async with trio.open_nursery() as inner:
             spawn(inner, cleans_up, "body-failed-child", "sleep", "body-failed-child")
             await turns()
+            SCENE.handling.add("body-failed")
             here()
             raise ValueError("on purpose")
 

@@ -18,7 +18,7 @@ TRIO = tuple(map(int, trio.__version__.split(".")[:2]))
 # What trio itself starts: name -> what it waits for.
 SYSTEM = {
     "<init>": "group",
-    "<TrioToken.run_sync_soon task>": "socket",
+    "<TrioToken.run_sync_soon task>": "other",
     "trio._subprocess_platform.waitid._waitid_system_task": "executor",
 }
 
@@ -66,7 +66,7 @@ class Run:
 
     def at(self, deadline):
         """A deadline of trio on the monotonic clock; None: there is none."""
-        return None if deadline == math.inf else deadline - self.ahead
+        return None if math.isinf(deadline) else deadline - self.ahead
 
 
 def effective_deadline(status):
@@ -139,7 +139,7 @@ class Scene:
         else:
             state = "waiting" if task._next_send_fn is None else "ready"
             stack = inside.suspended_stack(task.coro)
-        assert (state == "ready") == (task in run.runner.runq) == (name in self.ready), name
+        assert (state == "ready") == (name in self.ready), name
         waits = state == "waiting"
         assert not waits or stack[0]["filename"].endswith("_traps.py"), stack[:2]
         deadline = effective_deadline(task._cancel_status) if waits else math.inf
@@ -156,16 +156,16 @@ class Scene:
             "waiting_for": self.waits[name] if waits else None,
             "waiting_text": self.texts.get(name),
             "wakes_at": None,
-            **({"ends_at": run.at(deadline)} if abs(deadline) != math.inf else {"ends_at": None}),
+            "ends_at": run.at(deadline),
             **({"waits_on": hex(id(self.objects[name]))} if name in self.objects else {}),
             "scope": nursery and hex(id(nursery)),
         }
 
     def is_library(self, run, status):
-        """Whether trio made this scope for itself: that of a sleep."""
+        """Whether trio made this scope for itself: that of a sleep, and up to 0.13 of a checkpoint."""
         tasks = list(status._tasks)
-        return len(tasks) == 1 and "sleep_until" in [
-            frame["name"] for frame in inside.suspended_stack(tasks[0].coro)[:4]]
+        return len(tasks) == 1 and {"sleep_until", "checkpoint"} & {
+            frame["name"] for frame in inside.suspended_stack(tasks[0].coro)[:4]}
 
     def scopes(self, run):
         """Each nursery is one scope, together with its cancel scope; those of libraries are left out."""
