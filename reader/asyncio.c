@@ -278,6 +278,8 @@ static int read_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index
 	}
 	if (!ret)
 		ret = read_coroutine(walk, index, &view);
+	if (!ret)
+		ret = ctask_anyio_read_task(walk, index);
 	return ret ? ret : ctask_waiters_read(walk, &view, index);
 }
 

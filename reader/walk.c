@@ -34,6 +34,7 @@ void ctask_walk_fini(struct ctask_walk *walk)
 	free(walk->stack_tops);
 	free(walk->edges);
 	free(walk->wakes);
+	free(walk->anyio_scopes);
 }
 
 static void forget(struct ctask_walk *walk)
@@ -50,6 +51,7 @@ static void forget(struct ctask_walk *walk)
 	walk->thread_count = 0;
 	walk->edge_count = 0;
 	walk->wake_count = 0;
+	walk->anyio_count = 0;
 	walk->unsettled = 0;
 	walk->sleep_object = 0;
 	walk->has_asyncio = false;
@@ -170,6 +172,22 @@ static int compare_edges(const void *a, const void *b)
 	return (int)x->kind - (int)y->kind;
 }
 
+/*
+ * To 3.x anyio waits for the children of a group by asyncio.wait(): a wait between the same two as
+ * a group, which stands behind it. Edges of one awaited task stand in order from @p i to @p behind.
+ */
+static bool is_wait_of_group(const struct ctask_snapshot *snap, uint32_t i, uint32_t behind)
+{
+	const struct ctask_edge *edge = &snap->edges[i];
+
+	if (edge->kind != CTASK_EDGE_WAIT)
+		return false;
+	while (++i < behind && snap->edges[i].waiter == edge->waiter)
+		if (snap->edges[i].kind == CTASK_EDGE_TASK_GROUP)
+			return true;
+	return false;
+}
+
 /* The same edge may show itself by several callbacks. Edges of one awaited task stand together. */
 static void drop_doubles(struct ctask_snapshot *snap)
 {
@@ -184,7 +202,8 @@ static void drop_doubles(struct ctask_snapshot *snap)
 			qsort(snap->edges + first, behind - first, sizeof(*snap->edges),
 			      compare_edges);
 		for (uint32_t i = first; i < behind; i++)
-			if (i == first || compare_edges(&snap->edges[i], &snap->edges[i - 1]))
+			if ((i == first || compare_edges(&snap->edges[i], &snap->edges[i - 1])) &&
+			    !is_wait_of_group(snap, i, behind))
 				snap->edges[kept++] = snap->edges[i];
 	}
 	snap->edge_count = kept;
@@ -328,6 +347,8 @@ static int walk_interpreters(struct ctask_walk *walk)
 			ret = read_modules(walk, interp);
 		if (!ret)
 			ret = ctask_asyncio_walk(walk, interp, first);
+		if (!ret)
+			ret = ctask_anyio_walk(walk);
 		if (!ret)
 			ret = ctask_trio_walk(walk, first);
 		if (!ret)

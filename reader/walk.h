@@ -65,6 +65,13 @@ struct ctask_walk {
 
 	struct ctask_table scope_index; /* address of a scope's object -> scope */
 
+	/* The CancelScopes of anyio met in this interpreter, and their numbers among the scopes. */
+	struct ctask_anyio_scope {
+		uint64_t cancel_scope;
+		uint32_t scope;
+	} * anyio_scopes;
+	uint32_t anyio_count, anyio_room;
+
 	/* Tasks woken through a plain future, remembered: index into wakes, count in front. */
 	struct ctask_table future_index;
 	uint64_t *wakes;
@@ -120,6 +127,10 @@ int ctask_walk_read_chain(struct ctask_walk *walk, uint32_t index, uint64_t coro
 int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_thread);
 /** asyncio.c: read the task at @p addr, unless it was. *ret_index is CTASK_NOT_SHOWN when it is done. */
 int ctask_asyncio_add_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index);
+/** anyio.c: what is anyio's of task @p index, the one added last, whose chain is walk->chain. */
+int ctask_anyio_read_task(struct ctask_walk *walk, uint32_t index);
+/** anyio.c: the scopes of all tasks of the interpreter being read, once these are known. */
+int ctask_anyio_walk(struct ctask_walk *walk);
 /** trio.c: the tasks of trio in the interpreter being read, whose threads are those from @p first_thread on. */
 int ctask_trio_walk(struct ctask_walk *walk, uint32_t first_thread);
 /** trio.c: a runtime of the interpreter being read. CTASK_NONE: no memory. */
