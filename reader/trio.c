@@ -131,12 +131,34 @@ static bool was_cancelled(struct ctask_walk *walk, const struct ctask_link *exit
 }
 
 /*
+ * The cancel status of a task, but for those of scopes that trio entered for itself: a
+ * checkpoint may raise out of one, and it is no news. 0: a shield among these keeps all off.
+ */
+static uint64_t find_status(struct ctask_walk *walk, uint64_t task)
+{
+	enum { OWN_MAX = 64 };
+	uint64_t status = ctask_scope_attr(walk, task, "_cancel_status");
+
+	for (int i = 0; status && i < OWN_MAX; i++) {
+		uint64_t scope = ctask_scope_attr(walk, status, "_scope");
+
+		if (!scope ||
+		    ctask_table_get(&walk->scope_index, scope, CTASK_NONE) != CTASK_SCOPE_NOT_SHOWN)
+			return status;
+		if (ctask_scope_is(walk, scope, "_shield"))
+			return 0;
+		status = ctask_scope_attr(walk, status, "_parent");
+	}
+	return status;
+}
+
+/*
  * A cancelled scope raises at each checkpoint until it is left, whatever became
  * of the last time: what a task has not been told yet, it will be.
  */
 static void read_cancelled(struct ctask_walk *walk, struct ctask_task *task)
 {
-	uint64_t status = ctask_scope_attr(walk, task->id, "_cancel_status");
+	uint64_t status = find_status(walk, task->id);
 	const struct ctask_link *exit;
 
 	if (task->cancel_handled || !ctask_scope_is(walk, status, "effectively_cancelled"))
@@ -164,10 +186,10 @@ static int read_state(struct ctask_walk *walk, const struct ctask_trio_run *run,
 		task->state = CTASK_READY; /* what it is to be told when it runs */
 	else
 		task->state = CTASK_WAITING;
-	read_cancelled(walk, task);
 	ret = ctask_scopes_hide_library(walk);
 	if (ret)
 		return ret;
+	read_cancelled(walk, task);
 	return task->state == CTASK_WAITING ? ctask_waits_read_frames(walk, index, run->now_s) : 0;
 }
 
