@@ -91,6 +91,9 @@ static void take_spec(const struct image *image, const struct py_type_spec *spec
 		case PY_TP_METHODS:
 			ret->methods = slot->value;
 			break;
+		case PY_TP_NEW:
+			ret->new = &slot->value;
+			break;
 		default:
 			break;
 		}
@@ -112,6 +115,7 @@ static void take_type(const struct image *image, char *word, struct ctask_type_t
 		ret->call = (void **)&type->call;
 		ret->dealloc = (void **)&type->dealloc;
 		ret->init = (void **)&type->init;
+		ret->new = (void **)&type->new;
 		ret->methods = type->methods;
 	}
 }
@@ -126,12 +130,13 @@ static void look_at(const struct image *image, char *word, struct ctask_image_ta
 		{ "TaskStepMethWrapper", offsetof(struct ctask_image_tables, step) },
 		{ "_asyncio.TaskStepMethWrapper", offsetof(struct ctask_image_tables, step) },
 		{ "TaskWakeupMethWrapper", offsetof(struct ctask_image_tables, wakeup) },
+		{ "select.epoll", offsetof(struct ctask_image_tables, epoll) },
 	};
 	struct py_method_def *def = (void *)word;
 	const char *name = *(char **)word;
 	bool is_def;
 
-	if (!within(image, name, sizeof("task_wakeup")))
+	if (!within(image, name, sizeof("select.epoll")))
 		return;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (is_text(image, name, types[i].name))
@@ -160,7 +165,7 @@ bool ctask_image_find(const void *address, struct ctask_image_tables *ret)
 		for (uintptr_t at = start; at + 8 <= (uintptr_t)segment->end; at += 8)
 			look_at(&image, (char *)at, ret);
 	}
-	return ret->task.init && ret->task.methods;
+	return (ret->task.init && ret->task.methods) || ret->epoll.new;
 }
 
 void *ctask_image_replace(void **where, void *function)

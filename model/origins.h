@@ -16,6 +16,8 @@ enum ctask_role {
 	CTASK_ROLE_DECIDES_OR_OWNER,
 	/** Stops what is left; the task that runs `main` was interrupted if a KeyboardInterrupt is on its way. */
 	CTASK_ROLE_RUNNER,
+	/** Keeps a child in a nursery of its own, the row's scope, until it has started. */
+	CTASK_ROLE_STARTS,
 	/** Runs callbacks or a whole loop: nothing of the library asked, whatever lies further out. */
 	CTASK_ROLE_BOUNDARY,
 };
