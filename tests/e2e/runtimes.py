@@ -54,14 +54,16 @@ def main(mode, name):
     except interpreters.Missing as missing:
         print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
         return 1 if missing.demanded else 77
-    bad = 0
+    bad, tried = 0, 0
     for program, *options in MODES[mode]:
         needs = program.split("_")[0]
         if isinstance(interpreter, interpreters.Pyenv) and not importable(interpreter, needs):
             print("skipped: %s has no %s" % (name, needs))
-            return 77
-        if (name, program, *options) in CANNOT:
             continue
+        if (name, program, *options) in CANNOT:
+            print("skipped: %s of %s" % (" ".join([program] + options), name))
+            continue
+        tried += 1
         print("%s %s, %s: " % (" ".join([program] + options), mode, name), end="", flush=True)
         with Victim(interpreter, program, *options, container=mode == "container") as victim:
             if mode == "comparator":
@@ -74,7 +76,7 @@ def main(mode, name):
                     v, answer.snapshot, answer.before, answer.after))
             else:
                 bad |= compare.look(victim, compare.exactly)
-    return bad
+    return bad if tried else 77
 
 
 if __name__ == "__main__":

@@ -346,7 +346,6 @@ def cancelled(nursery):
         async with trio.open_nursery() as inner:
             spawn(inner, cleans_up, "failed-child", "sleep", "failed-child")
             inner.start_soon(fails, name="passing 2")
-            SCENE.handling.add("failed")  # it ends its tasks
             here()
 
     spawn(nursery, sibling_failed, "failed", "group")
@@ -355,7 +354,6 @@ def cancelled(nursery):
         async with trio.open_nursery() as inner:
             spawn(inner, cleans_up, "body-failed-child", "sleep", "body-failed-child")
             await turns()
-            SCENE.handling.add("body-failed")
             here()
             raise ValueError("on purpose")
 

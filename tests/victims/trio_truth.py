@@ -18,7 +18,7 @@ TRIO = tuple(map(int, trio.__version__.split(".")[:2]))
 # What trio itself starts: name -> what it waits for.
 SYSTEM = {
     "<init>": "group",
-    "<TrioToken.run_sync_soon task>": "other",
+    "<TrioToken.run_sync_soon task>": "socket",
     "trio._subprocess_platform.waitid._waitid_system_task": "executor",
 }
 
