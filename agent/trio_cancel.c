@@ -352,7 +352,7 @@ static void see_call(struct calling *c)
 /* The nursery that start() keeps a child in until it has started. */
 static bool is_of_start(const struct ctask_stack_seen *stack, const struct py_object *nursery)
 {
-	for (int i = 0; nursery && i < stack->count; i++) {
+	for (int i = 0; i < stack->count; i++) {
 		const struct ctask_code_facts *facts = stack->facts[i];
 		struct py_object *kept = NULL;
 
@@ -367,15 +367,20 @@ static bool is_of_start(const struct ctask_stack_seen *stack, const struct py_ob
 }
 
 /* Whether it is trio that cancels what it has entered itself, or is about to: in this thread, now. */
-static bool is_done_by_trio(const struct ctask_stack_seen *stack)
+static bool is_done_by_trio(void)
 {
-	for (int i = 0; i < stack->count && i < ROLES_MAX; i++) {
-		const struct ctask_origin_row *row = stack->facts[i]->row;
+	const struct ctask_code_facts *facts;
+	struct ctask_seen seen;
+	bool more = ctask_frame_see(ctask_frame_now(), &seen);
 
-		if (!row || row->role == CTASK_ROLE_STARTS)
-			return stack->facts[i]->library;
-		if (row->role != CTASK_ROLE_PASSES && row->origin != CTASK_ORIGIN_TIMEOUT)
+	for (int i = 0; more && i < ROLES_MAX; i++) {
+		ctask_place_of(seen.code, seen.lasti, &facts);
+		if (!facts->row || facts->row->role == CTASK_ROLE_STARTS)
+			return facts->library;
+		if (facts->row->role != CTASK_ROLE_PASSES &&
+		    facts->row->origin != CTASK_ORIGIN_TIMEOUT)
 			return false;
+		more = ctask_frame_outer(&seen, &seen);
 	}
 	return false;
 }
@@ -383,17 +388,18 @@ static bool is_done_by_trio(const struct ctask_stack_seen *stack)
 /* Whether trio's own code, and nobody else's, entered the scope: that of sleep(), say. */
 static bool is_own(struct py_object *host, struct py_object *scope)
 {
+	const struct py_object *nursery = ctask_trio_nursery(host, scope);
 	struct ctask_stack_seen stack;
 	bool running;
 
 	ctask_stack_of_coro(&stack, ctask_trio_get(host, CTASK_TASK_CORO));
 	running = stack.running;
-	if (running)
+	if (running && nursery)
 		ctask_stack_of_thread(&stack);
-	if (is_of_start(&stack, ctask_trio_nursery(host, scope)))
+	if (nursery && is_of_start(&stack, nursery))
 		return true;
 	if (running)
-		return is_done_by_trio(&stack);
+		return is_done_by_trio();
 	for (int i = 0; i < stack.count; i++)
 		if (stack.facts[i]->library &&
 		    ctask_frame_holds(&stack.seen[i], stack.facts[i], scope))
@@ -674,16 +680,16 @@ void ctask_trio_cancelled_early(struct py_object *scope, bool explicitly)
 	struct ctask_level_call call = { .scope = scope }, *kept;
 	struct calling c;
 
+	if (is_done_by_trio()) {
+		ctask_trio_forget_scope(scope);
+		own_scope = scope;
+		return;
+	}
 	c.call = &call;
 	c.scope = scope;
 	c.host = NULL;
 	c.explicitly = explicitly;
 	see_call(&c);
-	if (is_done_by_trio(&c.stack)) {
-		ctask_trio_forget_scope(scope);
-		own_scope = scope;
-		return;
-	}
 	kept = ctask_level_call_add(scope);
 	if (kept)
 		*kept = call;

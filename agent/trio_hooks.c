@@ -110,9 +110,10 @@ static void see_status(struct py_object *status)
 	if (!scope)
 		return;
 	if (!size_of(status, CTASK_STATUS_TASKS) && !size_of(status, CTASK_STATUS_CHILDREN)) {
-		ctask_level_enter(scope);
-		if (!is_cancelled)
+		if (!is_cancelled) {
+			ctask_level_enter(scope);
 			ctask_trio_forget_scope(scope);
+		}
 		return;
 	}
 	if (is_cancelled || (outer && !ctask_trio_is(scope, CTASK_SCOPE_SHIELD) &&
