@@ -115,7 +115,7 @@ def impossible_on_trio(snapshot):
         kind = task["waiting_for"] and task["waiting_for"]["kind"]
         if (task["state"] == "waiting") != (kind in (("sleep",) if child else ("sleep", "group"))):
             bad.append("%s waits for %s" % (who, task["waiting_for"]))
-        if task["state"] == "waiting" and names[0] != "_async_yield":
+        if task["state"] == "waiting" and not names[0].endswith("_async_yield"):
             bad.append("%s waits in %s" % (who, names))
         if task["awaited_by"] != [owner] or kinds.get((owner, task["id"])) != "nursery":
             bad.append("%s is awaited by %s" % (who, task["awaited_by"]))
@@ -128,10 +128,12 @@ def impossible_on_trio(snapshot):
         mine = owned.get(task["id"], [])
         nurseries = [s for s in mine if s["kind"] == "nursery"]
         limits = [s["deadline_in_s"] for s in mine if s["kind"] == "cancel_scope"]
-        if len(nurseries) > 1 or len(limits) > 1 or any(not 0 < left <= 500 for left in limits):
+        # One that runs may stand in trio's own code, at the door of a nursery or a sleep.
+        if task["state"] != "running" and (len(nurseries) > 1 or len(limits) > 1 or any(
+                left is None or not 0 < left <= 500 for left in limits)):
             bad.append("%s is inside of %s" % (who, mine))
-        if kind == "group" and not (nurseries and nurseries[0]["tasks"]):
-            bad.append("%s waits for a nursery without children" % who)
+        if kind == "group" and not nurseries:
+            bad.append("%s waits for no nursery" % who)
     for worker, several in rounds.items():
         if len(several) > 1:
             bad.append("worker %s has children of rounds %s at once" % (worker, sorted(several)))
@@ -146,7 +148,10 @@ def look(victim, options):
         return ["exit status %d: %s %s" % (answer.status, answer.errors.strip(), problems or "")], None
     trio = victim.program.startswith("trio")
     stable = without_passing(answer.snapshot) if trio else answer.snapshot
-    found = differences(victim.truth, stable, None, answer.before, answer.after, PASSING)
+    for runtime in stable["runtimes"] if trio else ():
+        runtime["task_count"] -= len(answer.snapshot["tasks"]) - len(stable["tasks"])
+    found = differences(victim.truth, stable, None, answer.before, answer.after,
+                        None if trio else PASSING)
     bad = ["%s: %s" % pair for pair in found]
     bad += (impossible_on_trio if trio else impossible)(answer.snapshot)
     capture = answer.snapshot["capture"]
