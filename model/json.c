@@ -328,6 +328,10 @@ int ctask_json_write_processes(const struct ctask_process_list *list, FILE *out,
 			ctask_json_bool(&w, "asyncio", e->has_asyncio);
 		else
 			ctask_json_null(&w, "asyncio");
+		if (read)
+			ctask_json_bool(&w, "trio", e->has_trio);
+		else
+			ctask_json_null(&w, "trio");
 		ctask_json_known_int(&w, "task_count", read, e->task_count);
 		ctask_json_word(&w, "access", ctask_access_words[e->access]);
 		ctask_json_text(&w, "reason", e->reason);

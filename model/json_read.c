@@ -277,12 +277,12 @@ static void note_library(struct reading *r, ctask_text library)
 		if (strcmp(r->libraries[i], library) == 0)
 			return;
 	}
-	if (library && r->library_count < CTASK_JSON_LIBRARIES_MAX &&
-	    !ctask_snapshot_add_library(r->snap, library))
+	if (library && r->library_count < CTASK_JSON_LIBRARIES_MAX)
 		r->libraries[r->library_count++] = library;
 }
 
-static void take_libraries(struct reading *r, const cJSON *object)
+/* Those of the whole process are told with each of its runtimes. */
+static void take_libraries(struct reading *r, const cJSON *object, bool first)
 {
 	const cJSON *item, *items = ctask_json_take_some(&r->door, object, "libraries");
 
@@ -299,6 +299,8 @@ static void take_libraries(struct reading *r, const cJSON *object)
 		if (!kept)
 			ctask_json_no_memory(&r->door);
 		note_library(r, kept);
+		if (kept && first)
+			(void)ctask_snapshot_add_library(r->snap, kept);
 	}
 }
 
@@ -326,7 +328,7 @@ static void take_runtime(struct reading *r, const cJSON *object, uint32_t index)
 	runtime->library = ctask_json_take_text(door, object, "library");
 	runtime->package_version = ctask_json_take_text(door, object, "package_version");
 	note_library(r, runtime->library);
-	take_libraries(r, object);
+	take_libraries(r, object, index == 0);
 }
 
 /* --- tasks, edges, scopes --- */

@@ -81,6 +81,8 @@ struct ctask_runtime {
 	int32_t thread_id; /**< native id as the reader sees it; -1 when no thread runs the loop */
 	ctask_text loop;   /**< name of the loop's type; NULL where there is no such thing */
 	uint32_t task_count;
+	uint32_t
+		hidden_count; /**< of these, system tasks that were left out: see analysis/narrow.h */
 	ctask_text
 		library; /**< folder of the runtime's own code, with its final slash; NULL when not known */
 };

@@ -477,6 +477,7 @@ int ctask_glance_process(pid_t pid, struct ctask_glance *ret_glance, struct ctas
 	if (!ret) {
 		snprintf(glance.version, sizeof(glance.version), "%s", c.python.version);
 		glance.has_asyncio = c.walk.has_asyncio;
+		glance.has_trio = c.walk.has_trio;
 		glance.task_count = c.snap->task_count;
 		*ret_glance = glance;
 	}
