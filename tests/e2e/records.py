@@ -21,7 +21,7 @@ LEAST_FRAMES = 60  # of a stack, at the inner end, are always told
 # What the poor man's recorder in the victim knows of a record.
 RECORDED = {"missing", "extra", "order", "target-name", "target-coroutine", "target-stack",
             "requester-kind", "requester-id", "requester-name", "requester-coroutine", "cause",
-            "message", "stack", "outcome"}
+            "message", "stack", "repeats", "outcome"}
 
 
 class Differences(list):
@@ -242,7 +242,7 @@ def compare(found, want, got, ids, labels):
         same("origin", want["origin"], got["origin"])
         scope(found, label, want["scope"], got["scope"])
         failure(found, label, want["exception"], got["exception"])
-        same("repeats", want["repeats"], got["repeats"])
+    same("repeats", want["repeats"], got.get("repeats", 0))
     if ids:
         causes = [None if one is None else ids.get(one) for one in either(want["cause"])]
         if got["cause"] not in causes:
@@ -282,7 +282,7 @@ def requester(found, label, want, got):
         found.add("requester-id", label, one["id"], by.get("id"))
     if by.get("coroutine") != one["coroutine"]:
         found.add("requester-coroutine", label, one["coroutine"], by.get("coroutine"))
-    names = either(one["name"])
+    names = [name for w in right if w["id"] == one["id"] for name in either(w["name"])]
     if by["kind"] == "runner":
         # Contract 2 gives it no name; the function that asks is none the worse.
         names = [None] + [frame["name"] for frame in got["stack"]]

@@ -41,7 +41,8 @@ def main(options):
         print("\n".join(function.__name__ for function in chosen))
         return
     if asked.RECORDER:
-        name = "recorder_trio" if levels == "--trio" else "recorder"
+        name = "recorder" if not levels else "recorder_trio" \
+            if "--trio" in options or "--on-trio" in options else "recorder_anyio"
         importlib.import_module(name).install()
     if asked.UVLOOP:
         import asyncio

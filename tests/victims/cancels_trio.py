@@ -4,7 +4,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from asked import LONG, Either, scenario, through
-from levels import TIMER, leaving, timed_out
+from levels import TIMER, leaving, timed_out, waiting
 
 # Nurseries that fail --------------------------------------------------------------
 
@@ -392,7 +392,7 @@ def child_fails_after_a_deadline(s):
         gate = trio.Event()
         async with trio.open_nursery() as top:
             s.child(top, owner, "owner")
-            await trio.sleep(0.1)
+            await waiting(gate, 1)
             await wait_all_tasks_blocked(0.01)
             timed_out(s, "owner", leaving("owner", "exit", "last"), "limit", 0.05)
             common = {"by": TIMER, "why": "owner_cancelled", "cause": "owner",

@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from asked import LONG, Either, scenario, through
-from levels import TIMER, leaving, limit, lowlevel, timed_out
+from levels import INTERRUPT, TIMER, leaving, limit, lowlevel, timed_out, waiting
 
 VERSION = tuple(map(int, trio.__version__.split(".")[:2]))
 ABANDON = "cancellable" if VERSION < (0, 23) else "abandon_on_cancel"
@@ -50,7 +50,7 @@ def deadlines(s):
                     ("fail_at", lambda: trio.fail_at(now() + 0.05)),
                     ("CancelScope", lambda: trio.CancelScope(deadline=now() + 0.05))):
                 s.child(top, worker, name, name, made)
-                await trio.sleep(0.2)
+                await waiting(gate, len(s.requests) + 1)
                 timed_out(s, name, "worker:nap", name, 0.05)
             await s.look()
             gate.set()
@@ -96,15 +96,15 @@ def deadline_in_deadline(s):
         gate = trio.Event()
         async with trio.open_nursery() as top:
             s.child(top, worker, "inner first", "inner first", 10, 0.05)
-            await trio.sleep(0.15)
+            await waiting(gate, 1)
             timed_out(s, "inner first", "worker:nap", "inner of inner first", 0.05)
-            s.child(top, worker, "outer first", "outer first", 0.05, 10)
-            await trio.sleep(0.15)
+            async with trio.open_nursery() as nursery:
+                s.child(nursery, worker, "outer first", "outer first", 0.05, 10)
             timed_out(s, "outer first", "worker:nap", "outer of outer first", 0.05)
-            s.child(top, worker, "one by one", "one by one", 0.2, 0.05)
-            await trio.sleep(0.35)
+            async with trio.open_nursery() as nursery:
+                s.child(nursery, worker, "one by one", "one by one", 0.3, 0.05)
             timed_out(s, "one by one", "worker:nap", "inner of one by one", 0.05, label="first")
-            timed_out(s, "one by one", "worker:gate", "outer of one by one", 0.2, label="second")
+            timed_out(s, "one by one", "worker:gate", "outer of one by one", 0.3, label="second")
             await s.look()
             gate.set()
 
@@ -149,8 +149,8 @@ def deadlines_that_were_changed(s):
             for name, made in (("sooner", lambda: trio.move_on_after(10)),
                                ("later", lambda: trio.move_on_after(0.01)),
                                ("set at last", trio.CancelScope)):
-                s.child(top, worker, name, name, made, lambda: now() + 0.06)
-                await trio.sleep(0.2)
+                async with trio.open_nursery() as nursery:
+                    s.child(nursery, worker, name, name, made, lambda: now() + 0.06)
                 timed_out(s, name, "worker:nap", name, 0.06,
                           scope=through("cancel_scope", name, 0.06, known=False))
 
@@ -221,7 +221,7 @@ def deadline_in_a_shield(s):
             s.child(top, worker, "worker")
             await wait_all_tasks_blocked()
             scopes[0].cancel()  # at: ask
-            await trio.sleep(0.15)
+            await waiting(gate, 1)
             timed_out(s, "worker", "worker:nap", "limit", 0.05, label="deadline")
             await s.look()
             gate.set()
@@ -837,8 +837,7 @@ def threads_that_are_waited_for(s):
                         scope=through("cancel_scope", name))
             await s.look(waits="pending")
             door.set()
-            while gate.statistics().tasks_waiting < 2:
-                await trio.sleep(0.005)
+            await waiting(gate, 2)
             await s.look()
             gate.set()
 
@@ -903,7 +902,7 @@ def deadline_in_an_async_generator(s):
         gate = trio.Event()
         async with trio.open_nursery() as top:
             s.child(top, worker, "worker")
-            await trio.sleep(0.15)
+            await waiting(gate, 1)
             timed_out(s, "worker", "source:nap < worker:loop", "limit", 0.05)
             await s.look()
             gate.set()
@@ -943,7 +942,7 @@ def deadline_of_a_suspended_generator(s):
             s.child(top, owner, "owner")
         timed_out(s, "worker", "worker:nap", "limit", 0.05, ends=Either("cancelled", "absorbed"))
         s.asked("owner", leaving("owner", "exit", "last"), by="worker", why="sibling_failed",
-                exception=failures[0] + ("worker",), scope=through("nursery", "nursery"),
+                exception=Either(failures[0] + ("worker",), (failures[0][0], None, "worker")), scope=through("nursery", "nursery"),
                 ends="absorbed")
 
     failures = []
@@ -1020,7 +1019,6 @@ def interrupted(s):
 
     async def main():
         s.i_am("main")
-        s.knows_system("soon", "run_sync_soon task>")
         async with trio.open_nursery() as nursery:  # at: exit
             s.called("nursery", nursery)
             s.child(nursery, child, "child")
@@ -1033,7 +1031,7 @@ def interrupted(s):
             trio.run(main)  # at: run
         except BaseException as failure:
             assert "KeyboardInterrupt" in repr(failure), failure
-        s.asked("main", "main:body", by=Either("soon", ("signal", None)), why="interrupt",
+        s.asked("main", "main:body", by=INTERRUPT, why="interrupt",
                 stack="run:run", scope=through("runner"), ends="raised")
         s.asked("child", "child:nap", by="main", why="owner_failed", cause="main",
                 stack=Either(*["%s < run:run" % one for one in ("main:exit", "main:body")]),
@@ -1064,12 +1062,12 @@ def interrupted_in_the_exit(s):
             trio.run(main)  # at: run
         except BaseException as failure:
             assert "KeyboardInterrupt" in repr(failure), failure
-        common = {"by": Either("soon", ("signal", None)), "stack": "run:run"}
         s.asked("main", leaving("main", "exit", "last"), why="interrupt",
-                scope=through("runner"), ends="raised", **common)
+                scope=through("runner"), ends="raised", by=INTERRUPT, stack="run:run")
+        # What hands it over is the run's task for such things.
         s.asked("child", "child:nap", why="owner_failed", cause="main",
                 scope=through("nursery", "nursery"), exception=("KeyboardInterrupt", "", "main"),
-                **common)
+                by=Either("soon", *INTERRUPT.values), stack="run:run")
 
     return run
 

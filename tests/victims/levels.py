@@ -19,7 +19,8 @@ contract 2 leaves open for that is settled here; each scenario says what its par
   does. A child ends as its coroutine does, and a group of nothing but Cancelled is `cancelled`.
   Until then it is pending: a scope asks again.
 - An owner whose body failed is not asked by its own nursery: it leaves.
-- repeats: how often Cancelled was raised in the task again, after the first time.
+- repeats: how often Cancelled was raised in the task again, after the first time. In the exit of a
+  nursery the older ones do that to its owner, as the children end sooner or later: left open.
 
 Stacks are told by the scenarios' own frames: what lies between them belongs to the library.
 """
@@ -27,17 +28,24 @@ import os
 import sys
 
 import asked
-from asked import Either, callback, code_name, through
+from asked import Either, callback, code_name, handler, through
 
 TRIO = "--trio" in sys.argv
 ON_TRIO = TRIO or "--on-trio" in sys.argv  # what the tasks of the scenarios run on
 # A deadline is a timer of the run loop: which of its functions is named is left open.
 TIMER = Either(*map(callback, """=Deadlines.expire =expire =CancelScope.cancel =CancelScope._cancel
 =cancel =_cancel""".split()))
+# trio's own handler of SIGINT.
+INTERRUPT = Either(*map(handler, """=handler =KIManager.install.<locals>.handler
+=ki_manager.<locals>.handler""".split()))
 
 
 class LevelScene(asked.Scene):
     """One scenario while it is played."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        self.owners = set()
 
     @staticmethod
     def runs(main):
@@ -49,6 +57,11 @@ class LevelScene(asked.Scene):
         return functools.partial(anyio.run, backend="trio" if ON_TRIO else "asyncio"), (main,)
 
     # Tasks
+
+    def called(self, name, obj):
+        if hasattr(obj, "start_soon"):
+            self.owners.add(hex(id(current_task())))
+        return super().called(name, obj)
 
     def knows(self, name, task, coroutine=None):
         if name not in self.tasks or self.tasks[name]["id"] != hex(id(task)):
@@ -98,6 +111,8 @@ class LevelScene(asked.Scene):
                 return Either(*map(whole, text.values))
             return " < ".join(word for word in (text, below) if word)
 
+        if repeats == 0 and self.tasks[target]["id"] in self.owners:
+            repeats = Either(0, 1, 2)
         super().request(target, at, by, whole(stack), **named)
         self.requests[-1].update(own=os.path.join(asked.HERE, ""), repeats=self.plain(repeats))
 
@@ -108,7 +123,8 @@ class LevelScene(asked.Scene):
                 request["repeats"] = self.plain(repeats)
 
     def copies(self, tasks):
-        self.copied = [[hex(id(task)), task.name] for task in tasks]
+        self.copied = [[hex(id(task)), task.name if ON_TRIO else task.get_name()]
+                       for task in tasks]
 
     # Looking
 
@@ -120,8 +136,8 @@ class LevelScene(asked.Scene):
     def truth(self, when, states):
         told = super().truth(when, states)
         if asked.RECORDER:
-            import recorder_trio
-            told["recorded"] = recorder_trio.told()
+            told["recorded"] = __import__(
+                "recorder_trio" if ON_TRIO else "recorder_anyio").told()
         return told
 
 
@@ -147,6 +163,17 @@ def all_tasks():
 def lowlevel():
     import trio
     return getattr(trio, "lowlevel", None) or trio.hazmat
+
+
+async def waiting(event, count):
+    """Until so many tasks wait for an event of trio's or anyio's."""
+    while event.statistics().tasks_waiting < count:
+        if TRIO:
+            import trio
+            await trio.sleep(0.005)
+        else:
+            import anyio
+            await anyio.sleep(0.005)
 
 
 async def readable():

@@ -118,7 +118,7 @@ def written(task, by, stack, message, cause, frame):
         "id": len(RECORDS) + 1, "task": task, "requester": by, "stack": stack, "message": message,
         "target": {"id": hex(id(task)), "name": task.name, "stack": stood(task, frame),
                    "coroutine": asked.code_name(task.coro.cr_code)},
-        "cause": cause and cause["id"]})
+        "cause": cause and cause["id"], "raised": 0})
     return RECORDS[-1]
 
 
@@ -203,6 +203,16 @@ def obeys(error):
     return isinstance(error, _run.Cancelled) or len(inner) > 0 and all(map(obeys, inner))
 
 
+def reschedule(method, runner, frame, given, named):
+    error = getattr(given[1] if len(given) > 1 else named.get("next_send"), "error", None)
+    if isinstance(error, _run.Cancelled):
+        scopes = [scope for scope in visible(given[0]._cancel_status) if scope in HOSTS]
+        record = scopes and DONE.get((id(given[0]), id(scopes[-1])))
+        if record:
+            record["raised"] += 1
+    return method()
+
+
 def interrupt(method, task, frame, given, named):
     if task._abort_func is not None:
         written(task, running(), stack_from(frame), None, None, frame)
@@ -211,6 +221,7 @@ def interrupt(method, task, frame, given, named):
 
 def told():
     return [dict({key: value for key, value in record.items() if key != "task"},
+                 repeats=max(record["raised"] - 1, 0),
                  outcome={"state": ENDS.get(id(record["task"]), "living")}) for record in RECORDS]
 
 
@@ -225,5 +236,6 @@ def install():
     before(_run.Task, "_activate_cancel_status", activate)
     before(_run.Task, "_attempt_delivery_of_pending_ki", interrupt)
     before(_run.Runner, "task_exited", exited)
+    before(_run.Runner, "reschedule", reschedule)
     CODES.update(f.__code__ for f in (settle, record, written, called, stood, running))
     assert levels.ON_TRIO
