@@ -11,7 +11,7 @@ Played on anyio 3 and 4. What differs between the backends is who makes the call
   in its group's exit is not asked; and children of a group are asked by their owner as it unwinds.
 """
 import asyncio
-import importlib
+import importlib.metadata
 import threading
 
 import anyio
@@ -20,11 +20,7 @@ import levels
 from asked import LONG, PYTHON, Either, callback, scenario, through
 from levels import ON_TRIO, leaving, limit, waiting
 
-try:
-    VERSION = tuple(map(int, importlib.import_module("importlib.metadata").version("anyio")
-                        .split(".")[:2]))
-except Exception:
-    VERSION = (2, 0)  # it has no metadata of use there
+VERSION = tuple(map(int, importlib.metadata.version("anyio").split(".")[:2]))
 THREE = VERSION < (4,) and not ON_TRIO
 DELIVERS = callback("=CancelScope._deliver_cancellation")
 TIMER = Either(*map(callback, "=CancelScope._timeout =CancelScope._deliver_cancellation".split()))

@@ -59,7 +59,7 @@ class LevelScene(asked.Scene):
     # Tasks
 
     def called(self, name, obj):
-        if hasattr(obj, "start_soon"):
+        if hasattr(obj, "start_soon") or hasattr(obj, "spawn"):
             self.owners.add(hex(id(current_task())))
         return super().called(name, obj)
 

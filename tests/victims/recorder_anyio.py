@@ -42,7 +42,7 @@ def scope_that_asks(frame):
     """The origin of a delivery, or None: a native cancel()."""
     found = None
     while frame is not None and frame.f_code.co_filename == _asyncio.__file__:
-        if frame.f_code.co_name == "_deliver_cancellation":
+        if frame.f_code.co_name in ("_deliver_cancellation", "_cancel"):  # since 3, in 2
             found = frame.f_locals.get("origin") or frame.f_locals["self"]
         frame = frame.f_back
     return found
@@ -79,7 +79,8 @@ class Recorded(asyncio.Task):
         elif (id(self), id(scope)) in DONE:
             DONE[id(self), id(scope)]["repeats"] += 1
         else:
-            by, stack, message, leaves, cause = CALLS[id(scope)]
+            by, stack, message, leaves, cause = CALLS.get(id(scope)) or (
+                running(), stack_from(frame), None, None, handled())
             direct = scope._host_task is self or scope is scope_of_group(self)
             if self is not leaves and (not covered(scope) or not any(
                     one["task"] is self for one in RECORDS)):
@@ -142,7 +143,10 @@ def told():
 
 def install():
     asyncio.Task = asyncio.tasks.Task = Recorded
+    CODES.add(Recorded.cancel.__code__)
     method = _asyncio.CancelScope.cancel
+    if asyncio.iscoroutinefunction(method):
+        return  # it asks at once, or not at all
 
     def cancel(scope, *given, **named):
         if id(scope) not in CALLS and not scope._cancel_called:
@@ -155,4 +159,4 @@ def install():
         return method(scope, *given, **named)
 
     _asyncio.CancelScope.cancel = cancel
-    CODES.update((Recorded.cancel.__code__, cancel.__code__))
+    CODES.add(cancel.__code__)
