@@ -2,24 +2,31 @@
 #include "reader/modules.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "model/cleanup.h"
+
+enum { NAME_MAX_BYTES = 32 }; /* longer than any name that is looked for */
 
 int ctask_dict_find(struct ctask_heap *heap, uint64_t dict, const struct ctask_wanted *wanted,
 		    size_t count)
 {
+	char name[NAME_MAX_BYTES];
 	struct ctask_iter iter;
 	uint64_t key, value;
 	int ret = ctask_dict_iter(heap, dict, &iter);
 
 	if (ret)
 		return ret;
-	while (ctask_iter_next(&iter, &key, &value))
+	while (ctask_iter_next(&iter, &key, &value)) {
+		if (!ctask_str_ascii(heap, key, name, sizeof(name)))
+			continue;
 		for (size_t i = 0; i < count; i++)
-			if (!*wanted[i].value && ctask_str_is(heap, key, wanted[i].name)) {
+			if (!*wanted[i].value && !strcmp(name, wanted[i].name)) {
 				*wanted[i].value = value;
 				break;
 			}
+	}
 	return iter.error;
 }
 

@@ -367,6 +367,17 @@ bool ctask_str_is(struct ctask_heap *heap, uint64_t addr, const char *ascii)
 	return str_matches(heap, addr, ascii, true);
 }
 
+bool ctask_str_ascii(struct ctask_heap *heap, uint64_t addr, char *to, size_t room)
+{
+	struct str_data s;
+
+	if (find_str_data(heap, addr, &s) || !s.ascii || s.length >= room ||
+	    ctask_pages_read(heap->pages, s.addr, to, (size_t)s.length))
+		return false;
+	to[s.length] = '\0';
+	return true;
+}
+
 bool ctask_str_ends_with(struct ctask_heap *heap, uint64_t addr, const char *ascii)
 {
 	return str_matches(heap, addr, ascii, false);

@@ -101,6 +101,11 @@ int ctask_str_text(struct ctask_heap *heap, uint64_t addr, struct ctask_texts *t
 		   ctask_text *ret_text);
 /** True when the object at @p addr is a str that equals @p ascii. */
 bool ctask_str_is(struct ctask_heap *heap, uint64_t addr, const char *ascii);
+/**
+ * Read the str at @p addr, @p room - 1 characters at most, into @p to as a C string. False when it is
+ * none, or not all of it is ASCII and fits.
+ */
+bool ctask_str_ascii(struct ctask_heap *heap, uint64_t addr, char *to, size_t room);
 /** True when it is a str that ends with @p ascii. */
 bool ctask_str_ends_with(struct ctask_heap *heap, uint64_t addr, const char *ascii);
 

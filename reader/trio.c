@@ -131,13 +131,12 @@ static bool was_cancelled(struct ctask_walk *walk, const struct ctask_link *exit
 }
 
 /*
- * The cancel status of a task, but for those of scopes that trio entered for itself: a
+ * The cancel status of a task, from its innermost one on, but for those of scopes that trio entered for itself: a
  * checkpoint may raise out of one, and it is no news. 0: a shield among these keeps all off.
  */
-static uint64_t find_status(struct ctask_walk *walk, uint64_t task)
+static uint64_t find_status(struct ctask_walk *walk, uint64_t status)
 {
 	enum { OWN_MAX = 64 };
-	uint64_t status = ctask_scope_attr(walk, task, "_cancel_status");
 
 	for (int i = 0; status && i < OWN_MAX; i++) {
 		uint64_t scope = ctask_scope_attr(walk, status, "_scope");
@@ -156,9 +155,9 @@ static uint64_t find_status(struct ctask_walk *walk, uint64_t task)
  * A cancelled scope raises at each checkpoint until it is left, whatever became
  * of the last time: what a task has not been told yet, it will be.
  */
-static void read_cancelled(struct ctask_walk *walk, struct ctask_task *task)
+static void read_cancelled(struct ctask_walk *walk, struct ctask_task *task, uint64_t innermost)
 {
-	uint64_t status = find_status(walk, task->id);
+	uint64_t status = find_status(walk, innermost);
 	const struct ctask_link *exit;
 
 	if (task->cancel_handled || !ctask_scope_is(walk, status, "effectively_cancelled"))
@@ -189,7 +188,7 @@ static int read_state(struct ctask_walk *walk, const struct ctask_trio_run *run,
 	ret = ctask_scopes_hide_library(walk);
 	if (ret)
 		return ret;
-	read_cancelled(walk, task);
+	read_cancelled(walk, task, run->places[index - run->first_task].status);
 	return task->state == CTASK_WAITING ? ctask_waits_read_frames(walk, index, run->now_s) : 0;
 }
 
@@ -197,6 +196,7 @@ static int read_task(struct ctask_walk *walk, struct ctask_trio_run *run, uint64
 {
 	struct ctask_snapshot *snap = walk->snap;
 	uint32_t index = ctask_snapshot_add_task(snap);
+	struct ctask_trio_place *place;
 	struct ctask_task *task;
 	uint64_t coro, name;
 	int ret;
@@ -210,6 +210,10 @@ static int read_task(struct ctask_walk *walk, struct ctask_trio_run *run, uint64
 	ret = ctask_table_put(&walk->task_index, addr, index);
 	if (ret || walk->count_only)
 		return ret;
+	place = &run->places[index - run->first_task];
+	place->nursery = ctask_scope_attr(walk, addr, "_parent_nursery");
+	place->child_nurseries = ctask_scope_attr(walk, addr, "_child_nurseries");
+	place->status = ctask_scope_attr(walk, addr, "_cancel_status");
 	ret = read_attr(walk, addr, "name", &name);
 	if (!ret)
 		ret = ctask_str_text(&walk->heap, name, snap->texts, &task->name);
@@ -281,6 +285,9 @@ static int read_tasks(struct ctask_walk *walk, struct ctask_trio_run *run)
 	if (!error)
 		error = find_members(walk, set, &members, &count);
 	ret = ctask_walk_tell(walk, error, "the tasks of a trio run");
+	run->places = calloc((size_t)count + 1, sizeof(*run->places));
+	if (!run->places)
+		return -ENOMEM;
 	for (uint32_t i = 0; !ret && i < count; i++) {
 		uint64_t addr = members[i].addr;
 
@@ -296,29 +303,26 @@ static int read_tasks(struct ctask_walk *walk, struct ctask_trio_run *run)
 	return ret;
 }
 
-/* The task that opened the nursery which has task @p index; CTASK_NONE: it is the first of the run. */
-static uint32_t parent_of(struct ctask_walk *walk, uint32_t index, uint64_t *ret_addr)
-{
-	uint64_t nursery, parent;
-
-	if (read_attr(walk, walk->snap->tasks[index].id, "_parent_nursery", &nursery) || !nursery ||
-	    read_attr(walk, nursery, "_parent_task", &parent) || !parent)
-		return CTASK_NONE;
-	*ret_addr = parent;
-	return ctask_table_get(&walk->task_index, parent, CTASK_NONE);
-}
-
 /* A nursery's task waits for its children from the moment it has them. */
 static int read_parents(struct ctask_walk *walk, const struct ctask_trio_run *run)
 {
-	const uint32_t end = run->first_task + run->task_count;
+	uint64_t nursery = 0, parent = 0; /* neighbours often are in the same */
 	int ret = 0;
 
-	for (uint32_t i = run->first_task; !ret && i < end; i++) {
-		uint64_t parent;
+	for (uint32_t i = 0; !ret && i < run->task_count; i++) {
+		struct ctask_trio_place *place = &run->places[i];
 
-		if (parent_of(walk, i, &parent) < end)
-			ret = ctask_waiters_add_edge(walk, parent, i, CTASK_EDGE_NURSERY);
+		if (place->nursery != nursery) {
+			nursery = place->nursery;
+			parent = ctask_scope_attr(walk, nursery, "_parent_task");
+		}
+		place->parent =
+			ctask_table_get(&walk->task_index, parent, CTASK_NONE) - run->first_task;
+		if (nursery && place->parent < run->task_count)
+			ret = ctask_waiters_add_edge(walk, parent, run->first_task + i,
+						     CTASK_EDGE_NURSERY);
+		else
+			place->parent = CTASK_NONE;
 	}
 	return ret;
 }
@@ -329,26 +333,26 @@ static int mark_system(struct ctask_walk *walk, const struct ctask_trio_run *run
 	enum { UNKNOWN, SYSTEM, PROGRAM, ON_THE_WAY };
 	auto_free uint8_t *marks = calloc((size_t)run->task_count + 1, 1);
 	struct ctask_task *tasks = walk->snap->tasks + run->first_task;
-	uint64_t addr;
 
 	if (!marks)
 		return -ENOMEM;
+	for (uint32_t i = 0; i < run->task_count; i++)
+		if (tasks[i].id == run->main_task)
+			marks[i] = PROGRAM;
 	for (uint32_t i = 0; i < run->task_count; i++) {
-		uint32_t at = i, found = SYSTEM;
+		uint32_t at = i;
+		uint8_t found;
 
-		while (at < run->task_count && marks[at] == UNKNOWN &&
-		       tasks[at].id != run->main_task) {
+		for (; at < run->task_count && marks[at] == UNKNOWN; at = run->places[at].parent)
 			marks[at] = ON_THE_WAY;
-			at = parent_of(walk, run->first_task + at, &addr) - run->first_task;
-		}
-		if (at < run->task_count)
-			found = tasks[at].id == run->main_task ? PROGRAM : marks[at];
+		/* The end is a task without a parent, one that is known, or, in damaged memory, a circle. */
+		found = at < run->task_count && marks[at] == PROGRAM ? PROGRAM : SYSTEM;
 		for (at = i; at < run->task_count && marks[at] == ON_THE_WAY;
-		     at = parent_of(walk, run->first_task + at, &addr) - run->first_task)
-			marks[at] = (uint8_t)(found == ON_THE_WAY ? SYSTEM : found);
+		     at = run->places[at].parent)
+			marks[at] = found;
 	}
 	for (uint32_t i = 0; i < run->task_count; i++)
-		tasks[i].system = tasks[i].id != run->main_task && marks[i] != PROGRAM;
+		tasks[i].system = marks[i] == SYSTEM;
 	return 0;
 }
 
@@ -368,7 +372,19 @@ static double clock_now(struct ctask_walk *walk, uint64_t runner, uint64_t syste
 	return value + walk->now_s;
 }
 
-static int read_run(struct ctask_walk *walk, const struct names *names, uint64_t runner,
+static int read_run(struct ctask_walk *walk, struct ctask_trio_run *run)
+{
+	int ret = read_tasks(walk, run);
+
+	if (ret || walk->count_only)
+		return ret;
+	ret = read_parents(walk, run);
+	if (!ret)
+		ret = mark_system(walk, run);
+	return ret ? ret : ctask_trio_scopes_read(walk, run);
+}
+
+static int find_run(struct ctask_walk *walk, const struct names *names, uint64_t runner,
 		    uint64_t current_task, int32_t thread_id)
 {
 	struct ctask_trio_run run = { .runner = runner, .current_task = current_task };
@@ -379,15 +395,10 @@ static int read_run(struct ctask_walk *walk, const struct names *names, uint64_t
 		return -ENOMEM;
 	walk->snap->runtimes[run.runtime].thread_id = thread_id;
 	run.now_s = clock_now(walk, runner, names->system_clock);
-	if (read_attr(walk, runner, "main_task", &run.main_task))
-		run.main_task = 0;
-	ret = read_tasks(walk, &run);
-	if (ret || walk->count_only)
-		return ret;
-	ret = read_parents(walk, &run);
-	if (!ret)
-		ret = mark_system(walk, &run);
-	return ret ? ret : ctask_trio_scopes_read(walk, &run);
+	run.main_task = ctask_scope_attr(walk, runner, "main_task");
+	ret = read_run(walk, &run);
+	free(run.places);
+	return ret;
 }
 
 int ctask_trio_walk(struct ctask_walk *walk, uint32_t first_thread)
@@ -422,7 +433,7 @@ int ctask_trio_walk(struct ctask_walk *walk, uint32_t first_thread)
 					      2);
 		ret = ctask_walk_tell(walk, ret, "what trio runs in a thread");
 		if (!ret && runner)
-			ret = read_run(walk, &names, runner, task, walk->threads[i].tid);
+			ret = find_run(walk, &names, runner, task, walk->threads[i].tid);
 	}
 	return ret;
 }

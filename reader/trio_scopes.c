@@ -52,7 +52,7 @@ static int find_scope(struct ctask_walk *walk, const struct ctask_trio_run *run,
 static int read_nurseries(struct ctask_walk *walk, const struct ctask_trio_run *run, uint32_t index)
 {
 	struct ctask_heap *heap = &walk->heap;
-	uint64_t list = ctask_scope_attr(walk, walk->snap->tasks[index].id, "_child_nurseries");
+	uint64_t list = run->places[index - run->first_task].child_nurseries;
 	struct ctask_items items;
 	int ret = 0;
 
@@ -141,10 +141,9 @@ static bool leads_to(struct ctask_walk *walk, uint64_t status, uint64_t outermos
  */
 static int read_entered(struct ctask_walk *walk, const struct ctask_trio_run *run, uint32_t index)
 {
-	uint64_t addr = walk->snap->tasks[index].id;
-	uint64_t nursery = ctask_scope_attr(walk, addr, "_parent_nursery");
+	uint64_t nursery = run->places[index - run->first_task].nursery;
 	uint64_t outermost = ctask_scope_attr(walk, nursery, "_cancel_status");
-	uint64_t status = ctask_scope_attr(walk, addr, "_cancel_status");
+	uint64_t status = run->places[index - run->first_task].status;
 	uint64_t cancel_scope = ctask_scope_attr(walk, nursery, "cancel_scope");
 	uint32_t scope, outer;
 	int ret = 0;
