@@ -30,8 +30,9 @@ struct link {
 };
 
 static struct entered {
-	const void *scope;
+	const void *scope, *construct;
 	double at;
+	enum ctask_through through; /* of the construct */
 } * entered;
 
 static struct ctask_level_call *calls;
@@ -128,6 +129,11 @@ static struct ctask_record *request(const void *task, const void *scope)
 	for (int i = 0; record && link_of(record->id)->scope != scope; i++)
 		record = i < LOOKED_THROUGH ? older(record) : NULL;
 	return record;
+}
+
+bool ctask_level_is_asked(const void *task)
+{
+	return ctask_level_tasks && find(task)->task;
 }
 
 uint64_t ctask_level_find(const void *task, const void *scope)
@@ -249,9 +255,27 @@ static struct entered *entered_slot(const void *scope)
 	return &entered[((uintptr_t)scope >> 4) * 0x9e3779b97f4a7c15ull >> 50 & (ENTERED - 1)];
 }
 
-void ctask_level_enter(const void *scope)
+void ctask_level_enter(const void *scope, const void *construct, enum ctask_through through)
 {
-	*entered_slot(scope) = (struct entered){ scope, ctask_monotonic() };
+	*entered_slot(scope) = (struct entered){ scope, construct, ctask_monotonic(), through };
+}
+
+void ctask_level_leave(const void *scope)
+{
+	struct entered *slot = entered_slot(scope);
+
+	if (slot->scope == scope)
+		slot->scope = NULL;
+}
+
+const void *ctask_level_construct(const void *scope, enum ctask_through *ret_through)
+{
+	const struct entered *slot = entered_slot(scope);
+
+	if (slot->scope != scope)
+		return NULL;
+	*ret_through = slot->through;
+	return slot->construct;
 }
 
 double ctask_level_entered_at(const void *scope)

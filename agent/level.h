@@ -21,6 +21,8 @@ void ctask_level_forget(void);
 /** Number of tasks with open requests: while it is 0 nothing need be looked for. */
 extern uint32_t ctask_level_tasks;
 
+/** True when @p task has open requests. */
+bool ctask_level_is_asked(const void *task);
 /** The open request of @p scope to @p task, or 0. */
 uint64_t ctask_level_find(const void *task, const void *scope);
 /** The newest open request to @p task that was raised in it, or 0. */
@@ -49,8 +51,15 @@ struct ctask_level_call *ctask_level_call_add(const void *scope);
 /** @p scope is left, or another one begins at its address. */
 void ctask_level_call_forget(const void *scope);
 
-/** The block of @p scope is entered now. */
-void ctask_level_enter(const void *scope);
+/**
+ * The block of @p scope is entered now. @p construct: what the user wrote, where the scope is that of
+ * something else, such as a task group; or NULL. @p through: what that is.
+ */
+void ctask_level_enter(const void *scope, const void *construct, enum ctask_through through);
+/** It is left. */
+void ctask_level_leave(const void *scope);
+/** What the user wrote for @p scope: NULL where that is itself. It may be gone by now. *ret_through: what it is. */
+const void *ctask_level_construct(const void *scope, enum ctask_through *ret_through);
 /** When it was, on the monotonic clock; NAN when that is not known. */
 double ctask_level_entered_at(const void *scope);
 

@@ -97,6 +97,7 @@ struct py_method {
 	F(PyThreadState_Get, void *, (void))                                                       \
 	F(PyEval_GetFrame, struct py_object *, (void))                                             \
 	F(PyImport_GetModuleDict, struct py_object *, (void))                                      \
+	F(PyDict_Size, int64_t, (struct py_object *))                                              \
 	F(PyDict_GetItemString, struct py_object *, (struct py_object *, const char *))            \
 	F(PyDict_GetItemWithError, struct py_object *, (struct py_object *, struct py_object *))   \
 	F(PyModule_GetDict, struct py_object *, (struct py_object *))                              \
@@ -229,6 +230,14 @@ struct py_object *ctask_python_field(struct py_object *object, struct py_type *o
 
 /** A module of sys.modules, borrowed; NULL when it is not there. */
 struct py_object *ctask_python_module(const char *name);
+/** A module that may be imported at any time. Begin with its name, and the rest zero. */
+struct ctask_import {
+	const char *name;
+	bool imported;
+	int64_t modules; /**< as many were there when it was not */
+};
+/** True from when it is imported on. At next to no cost while nothing is imported. */
+bool ctask_python_imported(struct ctask_import *import);
 /** An attribute of a module of sys.modules, borrowed; NULL when it is not there. */
 struct py_object *ctask_python_module_item(const char *module, const char *name);
 

@@ -26,6 +26,8 @@ enum {
 /* A deadline is made some microseconds before its block is entered: more than this is not known of the delay, 1/s. */
 #define DELAY_STEPS 10000.0
 
+enum { GENERATED = 2 /* frames that attrs made, at the inner end, where a scope is entered */ };
+
 /* A scope of trio's own, such as that of sleep(), is looked at more than once on its way: the last one. */
 static const struct py_object *own_scope;
 
@@ -175,6 +177,19 @@ static struct py_object *value_in(const struct calling *c, int i, const struct c
 	return value == ctask_py.none ? NULL : value;
 }
 
+/* anyio's constructs are told as what they are: a group for its nursery, its scope for trio's. */
+static void name_construct(struct ctask_record *record, const struct py_object *scope)
+{
+	enum ctask_through through = CTASK_THROUGH_NONE;
+	const void *construct = ctask_level_construct(scope, &through);
+
+	if (!construct ||
+	    (through == CTASK_THROUGH_TASK_GROUP) != (record->through == CTASK_THROUGH_NURSERY))
+		return;
+	record->through = (uint8_t)through;
+	record->scope = id_of(construct);
+}
+
 /* The nursery whose scope it is, or NULL. */
 static struct py_object *nursery_of(const struct calling *c)
 {
@@ -187,13 +202,16 @@ static void take_scope(struct calling *c, enum ctask_through through)
 
 	if (through == CTASK_THROUGH_RUNNER) {
 		c->call->record.through = CTASK_THROUGH_RUNNER;
-	} else if (nursery && through == CTASK_THROUGH_NURSERY) {
+		return;
+	}
+	if (nursery && through == CTASK_THROUGH_NURSERY) {
 		c->call->record.through = CTASK_THROUGH_NURSERY;
 		c->call->record.scope = id_of(nursery);
 	} else {
 		c->call->record.through = CTASK_THROUGH_CANCEL_SCOPE;
 		c->call->record.scope = id_of(c->scope);
 	}
+	name_construct(&c->call->record, c->scope);
 }
 
 static void take_times(struct calling *c)
@@ -389,6 +407,8 @@ static bool is_done_by_trio(void)
 static bool is_own(struct py_object *host, struct py_object *scope)
 {
 	const struct py_object *nursery = ctask_trio_nursery(host, scope);
+	enum ctask_through through;
+	const void *construct = ctask_level_construct(scope, &through);
 	struct ctask_stack_seen stack;
 	bool running;
 
@@ -401,10 +421,42 @@ static bool is_own(struct py_object *host, struct py_object *scope)
 	if (running)
 		return is_done_by_trio();
 	for (int i = 0; i < stack.count; i++)
-		if (stack.facts[i]->library &&
-		    ctask_frame_holds(&stack.seen[i], stack.facts[i], scope))
+		if (stack.facts[i]->library && !stack.facts[i]->row &&
+		    (ctask_frame_holds(&stack.seen[i], stack.facts[i], scope) ||
+		     (construct && ctask_frame_holds(&stack.seen[i], stack.facts[i], construct))))
 			return true;
 	return false;
+}
+
+/* Among the frames that enter a scope: one of anyio's, whose first variable is the construct. */
+static const void *construct_entered(enum ctask_through *ret_through)
+{
+	const struct ctask_code_facts *facts;
+	struct ctask_seen seen;
+	bool more = ctask_frame_see(ctask_frame_now(), &seen);
+
+	for (int i = 0; more && i < ROLES_MAX; i++) {
+		ctask_place_of(seen.code, seen.lasti, &facts);
+		if (facts->row && facts->row->role == CTASK_ROLE_ENTERS) {
+			*ret_through = facts->row->through;
+			return ctask_stack_self_is(&seen, facts->row->self)
+				       ? ctask_frame_local(seen.frame, 0)
+				       : NULL;
+		}
+		if (!facts->library && i >= GENERATED)
+			return NULL;
+		more = ctask_frame_outer(&seen, &seen);
+	}
+	return NULL;
+}
+
+void ctask_trio_entered(const struct py_object *scope)
+{
+	enum ctask_through through = CTASK_THROUGH_NONE;
+	static struct ctask_import anyio = { .name = "anyio._backends._trio" };
+	const void *construct = ctask_python_imported(&anyio) ? construct_entered(&through) : NULL;
+
+	ctask_level_enter(scope, construct, through);
 }
 
 /* --- whom it covers --- */
@@ -481,9 +533,12 @@ static void put(struct ctask_record *record, struct py_object *task, const void 
 /* It is asked because the owner of its nursery is. */
 static void pass_on(struct ctask_record *record, struct py_object *task, uint64_t cause)
 {
+	struct py_object *nursery = ctask_trio_get(task, CTASK_TASK_NURSERY);
+
 	record->origin = CTASK_ORIGIN_OWNER_CANCELLED;
 	record->through = CTASK_THROUGH_NURSERY;
-	record->scope = id_of(ctask_trio_get(task, CTASK_TASK_NURSERY));
+	record->scope = id_of(nursery);
+	name_construct(record, ctask_trio_get(nursery, CTASK_NURSERY_SCOPE));
 	record->delay_s = record->elapsed_s = NAN;
 	record->exception_type = 0;
 	record->exception_message = record->failed_task = record->failed_task_name = 0;
@@ -503,6 +558,8 @@ static void record_task(struct py_object *task, const struct py_object *scope,
 		if (cause)
 			pass_on(&record, task, cause);
 	}
+	if (record.scope == id_of(scope)) /* what it lies below was not known before it was entered */
+		name_construct(&record, scope);
 	put(&record, task, scope);
 }
 

@@ -24,6 +24,8 @@ void ctask_trio_cover_task(struct py_object *task);
 int ctask_trio_requests(struct py_object *task, uint64_t *ids, int room);
 /** Ctrl-C: the main task of @p runner, in whatever it is, is to be interrupted. */
 void ctask_trio_interrupted(struct py_object *runner);
+/** The block of @p scope is entered. */
+void ctask_trio_entered(const struct py_object *scope);
 /** The block of @p scope is left, or entered: what is known of one at its address is past. */
 void ctask_trio_forget_scope(const struct py_object *scope);
 

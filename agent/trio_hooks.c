@@ -110,10 +110,9 @@ static void see_status(struct py_object *status)
 	if (!scope)
 		return;
 	if (!size_of(status, CTASK_STATUS_TASKS) && !size_of(status, CTASK_STATUS_CHILDREN)) {
-		if (!is_cancelled) {
-			ctask_level_enter(scope);
+		ctask_trio_entered(scope);
+		if (!is_cancelled)
 			ctask_trio_forget_scope(scope);
-		}
 		return;
 	}
 	if (is_cancelled || (outer && !ctask_trio_is(scope, CTASK_SCOPE_SHIELD) &&
@@ -183,6 +182,7 @@ static struct py_object *call_close(struct py_object *callable, struct py_object
 	task = ctask_level_tasks ? ctask_trio_task_now(NULL) : NULL;
 	if (task)
 		ctask_level_absorb(task, scope);
+	ctask_level_leave(scope);
 	ctask_trio_forget_scope(scope);
 	put_back(error);
 	return result;

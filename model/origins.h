@@ -18,6 +18,12 @@ enum ctask_role {
 	CTASK_ROLE_RUNNER,
 	/** Keeps a child in a nursery of its own, the row's scope, until it has started. */
 	CTASK_ROLE_STARTS,
+	/** Enters a scope that lies below what the user wrote: that is `self`. */
+	CTASK_ROLE_ENTERS,
+	/** Asks each task in a scope: that is the row's, else `self`. Whoever cancelled the scope asked. */
+	CTASK_ROLE_DELIVERS,
+	/** Leaves a scope: what it takes back is what that asked. */
+	CTASK_ROLE_LEAVES,
 	/** Runs callbacks or a whole loop: nothing of the library asked, whatever lies further out. */
 	CTASK_ROLE_BOUNDARY,
 };
