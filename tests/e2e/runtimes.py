@@ -24,6 +24,7 @@ MODES = {
     "container": [("trio_rich.py",), ("trio_threads.py",)],
     "blocked": [("trio_blocked.py",)],
     "threads": [("trio_threads.py",)],
+    "uvloop": [("anyio_rich.py", "--uvloop")],
     "anyio": [("anyio_rich.py",), ("anyio_rich.py", "--trio")],
     "control": [("trio_rich.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],
     "comparator": [("trio_rich.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],

@@ -279,4 +279,5 @@ def run(main):
     if "--trio" in sys.argv:
         anyio.run(main, backend="trio")
     else:
-        anyio.run(main, backend="asyncio", **({"backend_options": {"use_uvloop": False}} if OLD else {}))
+        options = {"use_uvloop": "--uvloop" in sys.argv}  # of 2 the default is another
+        anyio.run(main, backend="asyncio", backend_options=options)
