@@ -11,6 +11,9 @@ import anyio_truth as any_
 import inside
 from inside import LONG
 
+if "--trio" not in inside.sys.argv:
+    import asyncio
+
 inside.started()
 warnings.simplefilter("ignore")
 
@@ -297,6 +300,69 @@ async def cancelled(group):
             here()
 
     await spawn(group, sibling_failed, "failed", "group")
+
+
+def with_asyncio(function):
+    """asyncio's own constructs amid those of anyio: from 3.11 on it has scopes."""
+    if "--trio" not in inside.sys.argv and hasattr(asyncio, "timeout"):
+        SCENARIOS.append(function)
+    return function
+
+
+@with_asyncio
+async def asyncios(group):
+    async def layers():
+        async with asyncio.timeout(7000) as outer:
+            SCENE.asyncios("timeout", outer, group)
+            async with entering(anyio.move_on_after(6000)) as middle:
+                SCENE.parents[middle] = outer
+                async with asyncio.timeout(8000) as inner:
+                    SCENE.asyncios("timeout", inner, middle)
+                    await forever()
+
+    await spawn(group, layers, "layers", "event")
+
+    async def gathers():
+        says("gathered", "sleep")
+        SCENE.native_edges.append(("gathers", "gathered", "gather"))
+        child = asyncio.get_running_loop().create_task(rest(), name="gathered")
+        async with entering(any_.CancelScope()):
+            here()
+            await asyncio.gather(child)
+
+    await spawn(group, gathers, "gathers", "gather")
+
+    async def both():
+        async with anyio.create_task_group() as outer:
+            SCENE.group(outer)
+            await spawn(outer, rest, "both-anyio", "sleep")
+            async with asyncio.TaskGroup() as inner:
+                SCENE.asyncios("task_group", inner, outer, ["both-asyncio"])
+                says("both-asyncio", "sleep")
+                SCENE.native_edges.append(("both", "both-asyncio", "task_group"))
+                keep(inner.create_task(rest(), name="both-asyncio"))
+                here()
+
+    await spawn(group, both, "both", "group")
+
+    async def inside_out():
+        async with asyncio.TaskGroup() as outer:
+            SCENE.asyncios("task_group", outer, group, ["inside-asyncio"])
+            says("inside-asyncio", "event")
+            SCENE.native_edges.append(("inside-out", "inside-asyncio", "task_group"))
+            keep(outer.create_task(scoped(outer), name="inside-asyncio"))
+            async with anyio.create_task_group() as inner:
+                SCENE.group(inner)
+                SCENE.parents[inner.cancel_scope] = outer
+                await spawn(inner, rest, "inside-anyio", "sleep")
+                here()
+
+    async def scoped(outer):
+        async with entering(anyio.move_on_after(2500)) as scope:
+            SCENE.parents[scope] = outer
+            await forever()
+
+    await spawn(group, inside_out, "inside-out", "group")
 
 
 # What is waited for -------------------------------------------------------------------------

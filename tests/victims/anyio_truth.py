@@ -131,6 +131,9 @@ def on_asyncio():
             self.shared = {}  # name -> what it waits for, together with others
             self.scopes = {}
             self.pending = set()  # trio's: in asyncio the task itself tells
+            self.native = []  # asyncio's own scopes amid those of anyio: (kind, object, owner, children's names)
+            self.parents = {}  # scope -> its parent, where that or the scope itself is asyncio's own
+            self.native_edges = []  # (waiter's name, awaited's name, kind)
 
         async def spawn(self, group, function, name, wait, *args, text=None, **more):
             self.says(name, wait, text, **more)
@@ -166,6 +169,12 @@ def on_asyncio():
             self.owners[scope] = asyncio.current_task()
             return scope
 
+        def asyncios(self, kind, scope, parent, children=()):
+            """A scope of asyncio's own, entered just now; parent: the scope or group around it, or None."""
+            self.native.append((kind, scope, asyncio.current_task(), children))
+            self.parents[scope] = parent
+            return scope
+
         def here(self):
             task = asyncio.current_task()
             if OLD and task in backend._task_states and task.get_name() != "main":
@@ -192,8 +201,26 @@ def on_asyncio():
                 if task["wakes_at"] is not None:
                     ends = min(ends, task["wakes_at"])
                 task["ends_at"] = None if ends == math.inf else ends
+            for kind, scope, _, children in self.native:
+                of_task.update((ids[name], scope) for name in children)
+            for task in tasks:
+                task["scope"] = task["id"] in of_task and hex(id(of_task[task["id"]])) or None
+                limits = [scope.when() for kind, scope, owner, _ in self.native
+                          if kind == "timeout" and owner is by_name[task["name"]]]
+                task["ends_at"] = min([at for at in limits + [task["ends_at"]] if at], default=None)
             return [self.told_scope(scope, of_task) for scope in found
-                    if scope in self.groups or not self.is_library(scope)]
+                    if scope in self.groups or not self.is_library(scope)] + [
+                        self.told_native(*scope, ids) for scope in self.native]
+
+        def told_native(self, kind, scope, owner, children, ids):
+            parent = self.parents[scope]
+            return {
+                "id": hex(id(scope)), "kind": kind, "owner": hex(id(owner)),
+                "parent": parent and hex(id(parent)),
+                "tasks": sorted(ids[name] for name in children),
+                "deadline_at": scope.when() if kind == "timeout" else None,
+                "cancel_called": False, "shield": False, "reason": None,
+            }
 
         def effective(self, state):
             """When the task will be cancelled by a scope, if nothing happens before."""
@@ -224,7 +251,7 @@ def on_asyncio():
             parent = scope._parent_scope
             while parent is not None and parent not in self.groups and self.is_library(parent):
                 parent = parent._parent_scope
-            parent = self.groups.get(parent, (parent,))[0]
+            parent = self.parents.get(scope, self.groups.get(parent, (parent,))[0])
             return {
                 "id": hex(id(group or scope)),
                 "kind": "task_group" if group else "cancel_scope",
@@ -244,7 +271,7 @@ def on_asyncio():
                     self.waits[task.get_name()] = "sleep"
             hosts = {group: owner for group, owner in self.groups.values()}
             self.edges = [(hosts[group].get_name(), name, "task_group")
-                          for name, group in self.children.items()]
+                          for name, group in self.children.items()] + self.native_edges
             told = super().told()
             ids = {task["name"]: task["id"] for task in told["tasks"]}
             for name, group in self.children.items():
