@@ -205,6 +205,8 @@ a scope where there is none
 a scope of another kind
 a target a frame further in
 a stack without its innermost frame
+a stack without its outermost frame
+a stack a line further
 a signal called the task it interrupted
 a handler of another name
 a thread called a runner
@@ -212,10 +214,24 @@ a runner called a callback
 a callback called a runner""".split("\n")
 
 
-def pop_own(stack):
-    frame = next((f for f in stack if "cancels" in f["filename"]), None)
-    if frame:
-        stack.remove(frame)
+def own_frames(stack):
+    return [frame for frame in stack if "cancels" in frame["filename"]]
+
+
+def pop_own(which):
+    """Without the innermost or outermost of the scenarios' own frames."""
+    def change(record):
+        stack = record["stack"]
+        stack.remove(own_frames(stack)[which])
+    return change
+
+
+def shift_own(record):
+    own_frames(record["stack"])[0]["line"] += 1
+
+
+def tells_own(record):
+    return own_frames(record["stack"])
 
 
 def by_level(*kinds):
@@ -232,6 +248,9 @@ LEVEL_WAYS = [way for way in WAYS if way[0] not in ASYNCIO_ONLY] + [
         by_level("nursery", "task_group")), "delay"),
     ("a scope of another kind", each(
         lambda r: r["scope"].update(kind="gather"), scoped), "scope"),
-    ("a target a frame further in", frames(pop_own, "target", "stack"), "target-stack"),
-    ("a stack without its innermost frame", frames(pop_own, "stack"), "stack"),
+    ("a target a frame further in", each(
+        lambda r: pop_own(0)(r["target"]), lambda r: tells_own(r["target"])), "target-stack"),
+    ("a stack without its innermost frame", each(pop_own(0), tells_own), "stack"),
+    ("a stack without its outermost frame", each(pop_own(-1), tells_own), "stack"),
+    ("a stack a line further", each(shift_own, tells_own), "stack"),
 ]
