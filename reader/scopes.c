@@ -1,4 +1,4 @@
-/* scopes.c - the blocks that tasks are inside of: asyncio's task groups and timeouts. */
+/* scopes.c - the blocks that tasks are inside of: asyncio's, and those that nobody wrote. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
