@@ -5,15 +5,19 @@
 Exit status 0 when all is equal, 1 when not, 77 when it cannot be tried here: no trio, no anyio, or
 one that lacks what the mode is about.
 """
+import json
 import subprocess
 import sys
 import time
 
 import compare
+import ctaskctl
 import interpreters
 from difference import as_snapshot
 from doctored import RUNTIME_WAYS, SCOPE_WAYS, WAYS
 from victim import Failed, Victim
+
+SECONDS = 5  # at most, for one picture of a small process
 
 MODES = {
     "trio": [("trio_rich.py",)],
@@ -26,6 +30,7 @@ MODES = {
     "threads": [("trio_threads.py",)],
     "uvloop": [("anyio_rich.py", "--uvloop")],
     "anyio": [("anyio_rich.py",), ("anyio_rich.py", "--trio")],
+    "spoilt": [("trio_spoilt.py",)],
     "control": [("trio_rich.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],
     "comparator": [("trio_rich.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],
 }
@@ -49,6 +54,32 @@ def spoilt(victim, snapshot, before, after):
     return compare.spoilt(victim, snapshot, before, after, WAYS + SCOPE_WAYS + RUNTIME_WAYS)
 
 
+def nonsense(victim):
+    """Objects that hold what they never hold: ctaskctl goes on, in time, and says what it could not read."""
+    bad, tried = 0, 0
+    while True:
+        victim.process.stdin.write(b"next\n")
+        victim.process.stdin.flush()
+        line = victim.line(30)
+        if line == b"over":
+            break
+        what, whole = json.loads(line)
+        answer = ctaskctl.Answer(victim.pid)
+        seconds = answer.after - answer.before
+        names = {t["name"] for t in (answer.snapshot or {"tasks": ()})["tasks"]}
+        wrong = ctaskctl.schema_errors(answer.snapshot) if answer.snapshot else ["no answer"]
+        if answer.status not in ((0,) if whole else (7,) if whole is False else (0, 7)):
+            wrong.append("exit status %d, %s" % (answer.status, answer.errors.strip()))
+        if seconds > SECONDS:
+            wrong.append("took %.1f s" % seconds)
+        if "b.1" not in names and what not in ("tasks that are no set", "no task at the root"):
+            wrong.append("tasks that nobody spoilt are missing")
+        print("%-40s %d  %s" % (what, answer.status, "; ".join(wrong) or "as it should"))
+        tried += 1
+        bad |= bool(wrong)
+    return bad or tried < 20
+
+
 def main(mode, name):
     try:
         interpreter = interpreters.named(name)
@@ -67,7 +98,10 @@ def main(mode, name):
         tried += 1
         print("%s %s, %s: " % (" ".join([program] + options), mode, name), end="", flush=True)
         with Victim(interpreter, program, *options, container=mode == "container") as victim:
-            if mode == "comparator":
+            if mode == "spoilt":
+                print()
+                bad |= nonsense(victim)
+            elif mode == "comparator":
                 print()
                 now = time.monotonic()
                 bad |= spoilt(victim, as_snapshot(victim.truth, victim.facts(), now), now, now)
