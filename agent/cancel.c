@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <math.h>
 
+#include "agent/anyio.h"
 #include "agent/births.h"
 #include "agent/code.h"
 #include "agent/frames.h"
 #include "agent/history.h"
+#include "agent/level.h"
 #include "agent/lock.h"
 #include "agent/loops.h"
 #include "agent/requests.h"
@@ -736,38 +738,57 @@ static const struct under_way *call_round(const struct asking *a)
 	return NULL;
 }
 
-static uint64_t record_call(const struct ctask_call *call, struct py_object *message)
+/* @p a is large: only what is looked at is set. */
+static void see_call(struct asking *a, struct py_object *target)
 {
 	const struct under_way *outer;
-	struct asking a; /* large: only what is looked at is set */
 
-	a.record = (struct ctask_record){
+	a->record = (struct ctask_record){
 		.time_us = ctask_now_us(),
-		.target = (uint64_t)(uintptr_t)call->target,
+		.target = (uint64_t)(uintptr_t)target,
 		.delay_s = NAN,
 		.elapsed_s = NAN,
 		.thread = (uint32_t)ctask_loops_thread(),
 	};
-	a.target = call->target;
-	a.task = a.loop = NULL;
-	a.block = (struct ctask_block){ 0 };
-	a.has_exception_message = false;
-	a.now = ctask_monotonic();
-	a.requester_name = (struct ctask_text_bytes){ 0 };
-	a.exception_message[0] = a.callback_name[0] = '\0';
+	a->target = target;
+	a->task = a->loop = NULL;
+	a->block = (struct ctask_block){ 0 };
+	a->has_exception_message = false;
+	a->now = ctask_monotonic();
+	a->requester_name = (struct ctask_text_bytes){ 0 };
+	a->exception_message[0] = a->callback_name[0] = '\0';
 
-	a.target_name = ctask_task_name(a.target, a.target_copy, sizeof(a.target_copy));
-	ctask_stack_of_thread(&a.stack);
-	ctask_stack_of_task(&a.chain, a.target);
-	outer = call_round(&a);
+	a->target_name = ctask_task_name(a->target, a->target_copy, sizeof(a->target_copy));
+	ctask_stack_of_thread(&a->stack);
+	ctask_stack_of_task(&a->chain, a->target);
+	outer = call_round(a);
 	if (outer) {
-		classify_passed_on(&a, outer);
+		classify_passed_on(a, outer);
 	} else {
-		take_requester(&a);
-		classify(&a);
-		take_cause(&a);
+		take_requester(a);
+		classify(a);
+		take_cause(a);
 	}
+}
+
+static uint64_t record_call(const struct ctask_call *call, struct py_object *message)
+{
+	struct asking a;
+
+	see_call(&a, call->target);
 	return put(&a, message);
+}
+
+void ctask_cancel_sketch(struct py_object *host, struct ctask_record *record)
+{
+	struct asking a;
+
+	see_call(&a, host);
+	a.record.stack_cut = (uint16_t)a.stack.cut;
+	ctask_lock();
+	put_texts(&a, NULL, 0);
+	ctask_unlock();
+	*record = a.record;
 }
 
 void ctask_cancel_begin(struct ctask_call *call, struct py_object *target,
@@ -778,7 +799,8 @@ void ctask_cancel_begin(struct ctask_call *call, struct py_object *target,
 	*call = (struct ctask_call){ .target = target };
 	if (ctask_task_ending(target) == CTASK_GOES_ON) {
 		ctask_py.PyErr_Fetch(&type, &value, &traceback);
-		call->id = record_call(call, message);
+		if (!ctask_anyio_asks(target, &call->id))
+			call->id = record_call(call, message);
 		ctask_py.PyErr_Restore(type, value, traceback);
 	}
 	call_begins(call);
@@ -807,6 +829,8 @@ void ctask_cancel_undone(struct py_object *task)
 		ctask_place_of(seen.code, seen.lasti, &facts);
 		if (facts->arguments)
 			construct = ctask_frame_local(seen.frame, 0);
+		if (facts->row && facts->row->role == CTASK_ROLE_LEAVES)
+			return;
 	}
 	/* A group also takes back what it did not ask, to ask it anew at once. */
 	ctask_requests_absorb(task, construct, !facts || !facts->is_group_exit);
@@ -833,6 +857,8 @@ void ctask_task_freed(struct py_object *task)
 {
 	if (ctask_requests_tasks)
 		ctask_requests_gone(task);
+	if (ctask_level_is_asked(task))
+		ctask_level_finish(task, CTASK_OUTCOME_UNKNOWN);
 	ctask_lock();
 	ctask_births_remove(task);
 	ctask_unlock();

@@ -1,9 +1,11 @@
 /* hooks.c - the functions of _asyncio and select that the agent puts its own before. */
 #include "agent/hooks.h"
 
+#include "agent/anyio.h"
 #include "agent/cancel.h"
 #include "agent/guest.h"
 #include "agent/image.h"
+#include "agent/level.h"
 #include "agent/loops.h"
 #include "agent/python.h"
 #include "agent/requests.h"
@@ -69,8 +71,10 @@ static struct py_object *hook_set_running_loop(struct py_object *self, struct py
 {
 	struct py_object *result = set_running_loop(self, loop);
 
-	if (result && ctask_guest_ready())
+	if (result && ctask_guest_ready()) {
 		ctask_loops_run(loop == ctask_py.none ? NULL : loop);
+		ctask_anyio_look();
+	}
 	return result;
 }
 
@@ -86,6 +90,7 @@ static int hook_task_init(struct py_object *self, struct py_object *args, struct
 	if (ret || !ctask_guest_ready())
 		return ret;
 	ctask_task_born(self);
+	ctask_anyio_look();
 	if (ctask_requests_tasks) /* an eager task has had its first step by now */
 		ctask_requests_settle(self);
 	return 0;
@@ -107,8 +112,12 @@ static void before_step(struct py_object *task)
 
 static void after_step(struct py_object *task)
 {
-	if (ctask_requests_tasks && !ctask_guest_forks)
+	if (ctask_guest_forks)
+		return;
+	if (ctask_requests_tasks)
 		ctask_requests_settle(task);
+	if (ctask_level_tasks)
+		ctask_anyio_settle(task);
 }
 
 static struct py_object *call_wrapper(py_call call, struct py_object *self, struct py_object *args,

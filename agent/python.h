@@ -117,6 +117,7 @@ struct py_method {
 	F(PySet_Size, int64_t, (struct py_object *))                                               \
 	F(PyObject_GetIter, struct py_object *, (struct py_object *))                              \
 	F(PyIter_Next, struct py_object *, (struct py_object *))                                   \
+	F(PyWeakref_NewRef, struct py_object *, (struct py_object *, struct py_object *))          \
 	F(PyLong_AsLongLong, long long, (struct py_object *))                                      \
 	F(PyLong_FromUnsignedLong, struct py_object *, (unsigned long))                            \
 	F(PyFloat_AsDouble, double, (struct py_object *))                                          \
