@@ -24,6 +24,8 @@ enum {
 	DEPTH_MAX = 1000, /* scopes round a task */
 	OWNERS_MAX = 64,  /* tasks between a scope's own and the one that is asked */
 	TEXT_MAX = 2048,  /* bytes of a text that is made over */
+	WAITING_MAX =
+		64, /* groups whose owners wait for their children without being in their scope */
 };
 
 #define BACKEND "anyio._backends._asyncio"
@@ -150,6 +152,18 @@ static uint64_t put_str(struct py_object *text)
 	return at;
 }
 
+static uint64_t root_of(uint64_t id)
+{
+	const struct ctask_record *record;
+	uint64_t root;
+
+	ctask_lock();
+	record = ctask_record_at(id);
+	root = record ? record->root : id;
+	ctask_unlock();
+	return root;
+}
+
 static void see_call(struct py_object *scope, struct py_object *reason)
 {
 	struct py_object *host = host_of(scope), *loop;
@@ -166,6 +180,9 @@ static void see_call(struct py_object *scope, struct py_object *reason)
 	if (call.record.origin == CTASK_ORIGIN_OWNER_FAILED ||
 	    call.record.origin == CTASK_ORIGIN_OWNER_CANCELLED)
 		call.leaves = host_of(scope);
+	if (call.record.origin == CTASK_ORIGIN_OWNER_CANCELLED && !call.record.cause)
+		call.record.cause = ctask_level_raised_last(host);
+	call.record.root = call.record.cause ? root_of(call.record.cause) : 0;
 	if (reason && call.record.origin == CTASK_ORIGIN_EXPLICIT)
 		call.record.message = put_str(reason);
 	kept = ctask_level_call_add(scope);
@@ -224,18 +241,13 @@ static uint64_t put(struct ctask_record *record, struct py_object *task, const v
 
 static void pass_on(struct ctask_record *record, struct py_object *group, uint64_t cause)
 {
-	const struct ctask_record *outer;
-
 	record->origin = CTASK_ORIGIN_OWNER_CANCELLED;
 	record->delay_s = record->elapsed_s = NAN;
 	record->exception_type = 0;
 	record->exception_message = record->failed_task = record->failed_task_name = 0;
 	record->cause = cause;
+	record->root = root_of(cause);
 	take_scope(record, group);
-	ctask_lock();
-	outer = ctask_record_at(cause);
-	record->root = outer ? outer->root : cause;
-	ctask_unlock();
 }
 
 static uint64_t record_task(struct py_object *task, struct py_object *scope,
@@ -310,6 +322,54 @@ bool ctask_anyio_asks(struct py_object *target, uint64_t *ret_id)
 	return true;
 }
 
+/*
+ * Up to anyio 3 a group leaves its scope before it waits for its children: its owner is
+ * not done with the request until then.
+ */
+static struct waiting {
+	const void *task, *scope, *group;
+} waiting[WAITING_MAX];
+static int waiting_count;
+
+static void leave(const void *task, const void *scope)
+{
+	ctask_level_absorb(task, scope);
+	ctask_level_leave(scope);
+	ctask_level_call_forget(scope);
+}
+
+static bool waits_for_children(struct py_object *scope, const void *task)
+{
+	struct py_object *tasks = ctask_python_lend(scope, "_tasks");
+	enum ctask_through through;
+	const void *group = ctask_level_construct(scope, &through);
+
+	if (!group || !py_is(tasks, ctask_py.PySet_Type) || !ctask_py.PySet_Size(tasks) ||
+	    waiting_count == WAITING_MAX)
+		return false;
+	waiting[waiting_count++] = (struct waiting){ task, scope, group };
+	return true;
+}
+
+/* @p task has run: the groups whose exit it is not in any more are left. */
+static void leave_groups(struct py_object *task)
+{
+	struct ctask_stack_seen chain;
+
+	ctask_stack_of_task(&chain, task);
+	for (int i = 0; i < waiting_count;) {
+		struct waiting group = waiting[i];
+
+		if (group.task != task ||
+		    (!chain.cut && ctask_stack_is_inside(&chain, group.group))) {
+			i++;
+			continue;
+		}
+		waiting[i] = waiting[--waiting_count];
+		leave(group.task, group.scope);
+	}
+}
+
 void ctask_anyio_settle(struct py_object *task)
 {
 	static const enum ctask_outcome outcomes[] = {
@@ -324,6 +384,8 @@ void ctask_anyio_settle(struct py_object *task)
 		return;
 	ctask_py.PyErr_Fetch(&type, &value, &traceback);
 	ending = ctask_task_ending(task);
+	if (waiting_count)
+		leave_groups(task);
 	if (ending != CTASK_GOES_ON)
 		ctask_level_finish(task, outcomes[ending]);
 	ctask_py.PyErr_Restore(type, value, traceback);
@@ -386,14 +448,6 @@ static struct py_object *call_enter(struct py_object *callable, struct py_object
 	return ctask_function_call(&functions[ENTER], args, nargsf, kwnames);
 }
 
-/* Up to anyio 3 a group leaves its scope before it waits for its children. */
-static bool holds_others(struct py_object *scope)
-{
-	struct py_object *tasks = ctask_python_lend(scope, "_tasks");
-
-	return py_is(tasks, ctask_py.PySet_Type) && ctask_py.PySet_Size(tasks) > 0;
-}
-
 static struct py_object *call_exit(struct py_object *callable, struct py_object *const *args,
 				   size_t nargsf, struct py_object *kwnames)
 {
@@ -407,12 +461,8 @@ static struct py_object *call_exit(struct py_object *callable, struct py_object 
 	ctask_py.PyErr_Restore(type, value, traceback);
 	result = ctask_function_call(&functions[EXIT], args, nargsf, kwnames);
 	ctask_py.PyErr_Fetch(&type, &value, &traceback);
-	if (host)
-		ctask_level_absorb(host, scope);
-	if (!holds_others(scope)) {
-		ctask_level_leave(scope);
-		ctask_level_call_forget(scope);
-	}
+	if (!waits_for_children(scope, host))
+		leave(host, scope);
 	ctask_py.PyErr_Restore(type, value, traceback);
 	return result;
 }
