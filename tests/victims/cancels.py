@@ -13,7 +13,7 @@ import warnings
 import asked
 
 SCENARIOS = {
-    "--trio": ["cancels_trio", "cancels_trio_scopes"], "--anyio": ["cancels_anyio"],
+    "--trio": ["cancels_trio", "cancels_trio_scopes", "cancels_trio_more"], "--anyio": ["cancels_anyio"],
     None: ["cancels_ends", "cancels_groups", "cancels_limits", "cancels_mixed", "cancels_others",
            "cancels_tasks", "cancels_traps"]}
 

@@ -14,7 +14,8 @@ contract 2 leaves open for that is settled here; each scenario says what its par
   scope's own origin. Whoever is a child of a nursery of one of those is asked through that
   nursery: owner_cancelled, and the cause is the request of the nursery's owner.
 - The scopes that trio and anyio enter for themselves (sleep(), checkpoint(), start()) are nobody's,
-  nor are the two system tasks that every run of trio ends with.
+  nor is what their own functions cancel() (the attempts of open_tcp_stream() that lost), nor the two
+  system tasks that every run of trio ends with. A failure in a nursery of theirs is told.
 - A request to the task that entered the scope is absorbed when it leaves the scope, however it
   does. A child ends as its coroutine does, and a group of nothing but Cancelled is `cancelled`.
   Until then it is pending: a scope asks again.
