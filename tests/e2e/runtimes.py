@@ -13,7 +13,9 @@ import time
 import compare
 import ctaskctl
 import interpreters
-from difference import as_snapshot
+from agent_clients import Hosting
+from agent_tree import SOURCES, Seen, reprinted, wait_for_agent, whole
+from difference import as_snapshot, differences
 from doctored import RUNTIME_WAYS, SCOPE_WAYS, WAYS
 from victim import Failed, Victim
 
@@ -30,6 +32,7 @@ MODES = {
     "threads": [("trio_threads.py",)],
     "uvloop": [("anyio_rich.py", "--uvloop")],
     "anyio": [("anyio_rich.py",), ("anyio_rich.py", "--trio")],
+    "agent": [("trio_rich.py",), ("trio_threads.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],
     "spoilt": [("trio_spoilt.py",)],
     "control": [("trio_rich.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],
     "comparator": [("trio_rich.py",), ("anyio_rich.py",), ("anyio_rich.py", "--trio")],
@@ -52,6 +55,23 @@ def importable(interpreter, module):
 
 def spoilt(victim, snapshot, before, after):
     return compare.spoilt(victim, snapshot, before, after, WAYS + SCOPE_WAYS + RUNTIME_WAYS)
+
+
+def by_both_ways(victim):
+    """With the agent in the process: what is read in memory, and what the agent tells."""
+    seen = Seen()
+    wait_for_agent(victim)
+    for source in SOURCES:
+        answer = ctaskctl.Answer(victim.pid, "--source", source)
+        if whole(seen, answer, source):
+            found = differences(victim.truth, answer.snapshot, victim.facts(), answer.before,
+                                answer.after)
+            print("  by %s: %d tasks, %s" % (source, len(victim.truth["tasks"]), found.told()))
+            seen.must(not found, "not the truth")
+            seen.must(reprinted(answer.text) in (None, answer.text),
+                      "read and written again it is another text")
+    seen.must(victim.beats(), "the victim does not answer any more")
+    return seen.bad > 0
 
 
 def nonsense(victim):
@@ -97,8 +117,12 @@ def main(mode, name):
             continue
         tried += 1
         print("%s %s, %s: " % (" ".join([program] + options), mode, name), end="", flush=True)
-        with Victim(interpreter, program, *options, container=mode == "container") as victim:
-            if mode == "spoilt":
+        where = Hosting(interpreter) if mode == "agent" else interpreter
+        with Victim(where, program, *options, container=mode == "container") as victim:
+            if mode == "agent":
+                print()
+                bad |= by_both_ways(victim)
+            elif mode == "spoilt":
                 print()
                 bad |= nonsense(victim)
             elif mode == "comparator":
