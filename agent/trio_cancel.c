@@ -396,11 +396,19 @@ static bool is_done_by_trio(void)
 		if (!facts->row || facts->row->role == CTASK_ROLE_STARTS)
 			return facts->library;
 		if (facts->row->role != CTASK_ROLE_PASSES &&
-		    facts->row->origin != CTASK_ORIGIN_TIMEOUT)
+		    facts->row->origin != CTASK_ORIGIN_TIMEOUT &&
+		    facts->row->origin != CTASK_ORIGIN_OWNER_FAILED)
 			return false;
 		more = ctask_frame_outer(&seen, &seen);
 	}
 	return false;
+}
+
+/* What holds a nursery's scope on the stack of whoever opened it. */
+static bool manages(struct py_object *object, const void *scope)
+{
+	return !strcmp(object->type->name, "NurseryManager") &&
+	       (const void *)ctask_python_lend(object, "_scope") == scope;
 }
 
 /* Whether trio's own code, and nobody else's, entered the scope: that of sleep(), say. */
@@ -423,6 +431,8 @@ static bool is_own(struct py_object *host, struct py_object *scope)
 	for (int i = 0; i < stack.count; i++)
 		if (stack.facts[i]->library && !stack.facts[i]->row &&
 		    (ctask_frame_holds(&stack.seen[i], stack.facts[i], scope) ||
+		     (nursery &&
+		      ctask_frame_find(&stack.seen[i], stack.facts[i], manages, scope)) ||
 		     (construct && ctask_frame_holds(&stack.seen[i], stack.facts[i], construct))))
 			return true;
 	return false;
@@ -558,7 +568,8 @@ static void record_task(struct py_object *task, const struct py_object *scope,
 		if (cause)
 			pass_on(&record, task, cause);
 	}
-	if (record.scope == id_of(scope)) /* what it lies below was not known before it was entered */
+	if (record.scope ==
+	    id_of(scope)) /* what it lies below was not known before it was entered */
 		name_construct(&record, scope);
 	put(&record, task, scope);
 }
