@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/cleanup.h"
 #include "reader/scopes.h"
 #include "reader/walk.h"
 
@@ -73,26 +74,85 @@ static int find_group(struct ctask_walk *walk, uint64_t group, uint32_t *ret_sco
 	return *ret_host ? find_scope(walk, cancel_scope, group, ret_scope) : 0;
 }
 
-/* The groups that a frame is inside of, or leaves. */
-static int read_groups(struct ctask_walk *walk, const struct ctask_link *link)
+/* The scope that @p obj is, as a CancelScope or TaskGroup that task @p host entered; CTASK_NONE: it is none. */
+static int find_entered(struct ctask_walk *walk, uint64_t obj, uint64_t host, uint32_t *ret)
+{
+	const struct ctask_type *type = ctask_type_of(&walk->heap, obj);
+	const char *name = type ? ctask_type_short_name(type) : "";
+	uint64_t entered_by;
+
+	*ret = CTASK_NONE;
+	if (!strcmp(name, "CancelScope") && ctask_scope_attr(walk, obj, "_host_task") == host)
+		return find_scope(walk, obj, 0, ret);
+	if (!strcmp(name, "TaskGroup") &&
+	    ctask_scope_attr(walk, ctask_scope_attr(walk, obj, "cancel_scope"), "_host_task") ==
+		    host)
+		return find_group(walk, obj, ret, &entered_by);
+	return 0;
+}
+
+/* The same of the generator of a context manager, such as fail_after(): what it is inside of. */
+static int find_in_generator(struct ctask_walk *walk, uint64_t gen, uint64_t host, uint32_t *ret)
+{
+	enum ctask_kind kind = ctask_kind_of(&walk->heap, gen);
+	struct ctask_frame_view frame;
+	enum ctask_gen_state state;
+	struct ctask_slots slots;
+	struct ctask_link link;
+	uint64_t awaited, obj;
+	int error = 0;
+
+	if ((kind != CTASK_KIND_GENERATOR && kind != CTASK_KIND_ASYNC_GENERATOR) ||
+	    ctask_gen_read(&walk->codes, gen, kind, &state, &frame, &awaited) ||
+	    state != CTASK_GEN_SUSPENDED)
+		return 0;
+	link = (struct ctask_link){ .locals = frame.locals,
+				    .stack_top = frame.stack_top,
+				    .code = ctask_code_at(&walk->codes, frame.code)->index };
+	for (slots = ctask_slots_of(walk, &link);
+	     !error && *ret == CTASK_NONE && slots.at < slots.end; slots.at += 8)
+		if (ctask_slot_object(walk, slots.at, &obj))
+			error = find_entered(walk, obj, host, ret);
+	return error;
+}
+
+int ctask_anyio_find_slot(struct ctask_walk *walk, uint64_t slot, uint64_t host, uint32_t *ret)
+{
+	/* Under which names context managers of others have a scope that they enter. */
+	static const char *const names[] = { "cancel_scope", "_cancel_scope", "scope",
+					     "_scope",	     "task_group",    "_task_group" };
+	const struct ctask_type *type;
+	uint64_t obj, inner;
+	int error;
+
+	*ret = CTASK_NONE;
+	if (!walk->modules.anyio_asyncio)
+		return 0;
+	type = ctask_slot_object(walk, slot, &obj);
+	if (!type || type->kind != CTASK_KIND_OTHER)
+		return 0;
+	error = find_entered(walk, obj, host, ret);
+	if (!error && *ret == CTASK_NONE && (inner = ctask_scope_attr(walk, obj, "gen")))
+		error = find_in_generator(walk, inner, host, ret);
+	for (size_t i = 0; !error && *ret == CTASK_NONE && i < ARRAY_SIZE(names); i++) {
+		inner = ctask_scope_attr(walk, obj, names[i]);
+		if (inner)
+			error = find_entered(walk, inner, host, ret);
+	}
+	return error;
+}
+
+int ctask_anyio_find_exit(struct ctask_walk *walk, const struct ctask_link *link, uint32_t *ret)
 {
 	const struct ctask_code *code = walk->codes.codes[link->code];
-	struct ctask_slots slots = ctask_slots_of(walk, link);
-	uint64_t obj, host;
-	uint32_t scope;
-	int ret = 0;
+	uint64_t group, host;
 
-	if (code->module && !strcmp(code->module, BACKEND) &&
-	    !strcmp(code->plain_name, "__aexit__") &&
-	    !ctask_link_local(&walk->codes, link, "self", &obj))
-		ret = find_group(walk, obj, &scope, &host);
-	for (; !ret && slots.at < slots.end; slots.at += 8) {
-		const struct ctask_type *type = ctask_slot_object(walk, slots.at, &obj);
-
-		if (type && !strcmp(ctask_type_short_name(type), "TaskGroup"))
-			ret = find_group(walk, obj, &scope, &host);
-	}
-	return ret;
+	*ret = CTASK_NONE;
+	if (!code->module || strcmp(code->module, BACKEND) ||
+	    strcmp(code->plain_name, "__aexit__") ||
+	    ctask_link_local(&walk->codes, link, "self", &group))
+		return 0;
+	return find_group(walk, group, ret, &host);
 }
 
 /* The group that has a task: from the callback on it, in 2.x from its outermost frame. 0 = none. */
@@ -120,19 +180,15 @@ static uint64_t group_of(struct ctask_walk *walk, uint64_t task)
 	return self;
 }
 
-int ctask_anyio_read_task(struct ctask_walk *walk, uint32_t index)
+int ctask_anyio_read_child(struct ctask_walk *walk, uint32_t index)
 {
-	const struct ctask_chain *chain = &walk->chain;
 	uint64_t group, host = 0;
 	uint32_t scope;
-	int ret;
+	int ret = 0;
 
 	if (!walk->modules.anyio_asyncio)
 		return 0;
-	ret = ctask_scopes_hide_library(walk);
-	for (uint32_t i = 0; !ret && i < chain->count && !chain->executing; i++)
-		ret = read_groups(walk, &chain->links[i]);
-	group = ret ? 0 : group_of(walk, walk->snap->tasks[index].id);
+	group = group_of(walk, walk->snap->tasks[index].id);
 	if (group)
 		ret = find_group(walk, group, &scope, &host);
 	if (ret || !host || scope >= walk->snap->scope_count)
@@ -162,27 +218,55 @@ static int read_entered(struct ctask_walk *walk, uint32_t index, uint64_t cancel
 	return ret ? ret : ctask_scopes_limit_wait(walk, index, least);
 }
 
+static int compare_scopes(const void *left, const void *right)
+{
+	const struct ctask_anyio_scope *a = left, *b = right;
+
+	return (a->scope > b->scope) - (a->scope < b->scope);
+}
+
+static bool is_anyio(const struct ctask_walk *walk, uint32_t scope)
+{
+	const struct ctask_anyio_scope key = { .scope = scope };
+
+	/* Numbers are given in ascending order. */
+	return bsearch(&key, walk->anyio_scopes, walk->anyio_count, sizeof(key), compare_scopes);
+}
+
+/* The scope of anyio around that of the CancelScope at @p at, of those that are shown. */
+static uint32_t outer_of(struct ctask_walk *walk, uint64_t at)
+{
+	uint32_t outer = CTASK_NONE;
+
+	for (int n = 0; outer >= walk->snap->scope_count && n < SCOPES_MAX; n++) {
+		at = ctask_scope_attr(walk, at, "_parent_scope");
+		if (!at || ctask_pages_spend(walk->heap.pages, 1))
+			break;
+		outer = ctask_table_get(&walk->scope_index, at, CTASK_NONE);
+	}
+	return outer;
+}
+
 /* Once all are known: whose each is, and in which it lies. */
 static void settle(struct ctask_walk *walk)
 {
 	struct ctask_snapshot *snap = walk->snap;
 
 	for (uint32_t i = 0; i < walk->anyio_count; i++) {
-		uint64_t at = walk->anyio_scopes[i].cancel_scope;
-		uint32_t self = walk->anyio_scopes[i].scope, outer = CTASK_NONE, owner;
-		uint64_t host = ctask_scope_attr(walk, at, "_host_task");
+		const struct ctask_anyio_scope *one = &walk->anyio_scopes[i];
+		struct ctask_scope *scope = &snap->scopes[one->scope];
+		uint64_t host = ctask_scope_attr(walk, one->cancel_scope, "_host_task");
+		uint32_t owner =
+			host ? ctask_table_get(&walk->task_index, host, CTASK_NONE) : CTASK_NONE;
+		uint32_t outer = outer_of(walk, one->cancel_scope);
 
-		owner = host ? ctask_table_get(&walk->task_index, host, CTASK_NONE) : CTASK_NONE;
 		if (owner < snap->task_count)
-			snap->scopes[self].owner = owner;
-		for (int n = 0; outer >= snap->scope_count && n < SCOPES_MAX; n++) {
-			at = ctask_scope_attr(walk, at, "_parent_scope");
-			if (!at || ctask_pages_spend(walk->heap.pages, 1))
-				break;
-			outer = ctask_table_get(&walk->scope_index, at, CTASK_NONE);
-		}
-		if (outer < snap->scope_count && outer != self)
-			snap->scopes[self].parent = outer;
+			scope->owner = owner;
+		/* A block of asyncio around it, in the same task, anyio does not know. */
+		if (scope->parent < snap->scope_count && !is_anyio(walk, scope->parent))
+			continue;
+		if (outer < snap->scope_count && outer != one->scope)
+			scope->parent = outer;
 	}
 	walk->anyio_count = 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/cleanup.h"
+#include "reader/scopes.h"
 #include "reader/walk.h"
 
 enum {
@@ -232,7 +233,9 @@ static int read_coroutine(struct ctask_walk *walk, uint32_t index,
 		task->state = CTASK_READY;
 	else
 		task->state = CTASK_WAITING;
-	if (!chain->executing)
+	if (walk->modules.anyio_asyncio)
+		ret = ctask_scopes_hide_library(walk);
+	if (!ret && !chain->executing)
 		ret = ctask_scopes_read(walk, index);
 	if (!ret && walk->snap->tasks[index].state == CTASK_WAITING)
 		ret = ctask_waits_read(walk, view);
@@ -279,7 +282,7 @@ static int read_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index
 	if (!ret)
 		ret = read_coroutine(walk, index, &view);
 	if (!ret)
-		ret = ctask_anyio_read_task(walk, index);
+		ret = ctask_anyio_read_child(walk, index);
 	return ret ? ret : ctask_waiters_read(walk, &view, index);
 }
 

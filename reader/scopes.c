@@ -243,35 +243,68 @@ static int find_scope(struct ctask_walk *walk, const struct ctask_block *block, 
 	return ctask_table_put(&walk->scope_index, block->obj, *ret);
 }
 
+/* The task at hand is inside of @p scope, right inside of *outer. */
+static void enter(struct ctask_walk *walk, uint32_t owner, uint32_t scope, uint32_t *outer)
+{
+	struct ctask_scope *scopes = walk->snap->scopes;
+
+	if (scope >= walk->snap->scope_count || scopes[scope].owner != CTASK_NONE)
+		return; /* entered before, further out */
+	scopes[scope].owner = owner;
+	scopes[scope].parent = *outer;
+	*outer = scope;
+}
+
+static int enter_block(struct ctask_walk *walk, uint32_t owner, const struct ctask_block *block,
+		       uint32_t *outer)
+{
+	struct ctask_task *task = &walk->snap->tasks[owner];
+	uint32_t scope;
+	int ret = find_scope(walk, block, &scope);
+
+	if (ret)
+		return ret;
+	walk->in_blocks = true;
+	/* Asked to stop while it leaves a group: it waits for the children to end. */
+	if (walk->snap->scopes[scope].owner == CTASK_NONE && block->is_left &&
+	    block->cancel_called && task->cancel_requests > 0)
+		task->cancel_handled = true;
+	enter(walk, owner, scope, outer);
+	return 0;
+}
+
 int ctask_scopes_read(struct ctask_walk *walk, uint32_t owner)
 {
 	const struct ctask_chain *chain = &walk->chain;
-	struct ctask_block blocks[CTASK_BLOCKS_MAX];
-	struct ctask_task *task = &walk->snap->tasks[owner];
+	const uint64_t task = walk->snap->tasks[owner].id;
 	uint32_t outer = CTASK_NONE, scope;
+	int ret = 0;
 
 	walk->in_blocks = false;
-	for (uint32_t i = 0; i < chain->count; i++) {
-		uint32_t count = ctask_blocks_of(walk, task->id, &chain->links[i], blocks);
+	for (uint32_t i = 0; !ret && i < chain->count; i++) {
+		const struct ctask_link *link = &chain->links[i];
+		struct ctask_slots slots = ctask_slots_of(walk, link);
+		struct ctask_block block;
 
-		walk->in_blocks |= count > 0;
-		for (uint32_t b = 0; b < count; b++) {
-			int ret = find_scope(walk, &blocks[b], &scope);
-
-			if (ret)
-				return ret;
-			if (walk->snap->scopes[scope].owner != CTASK_NONE)
-				continue; /* entered before, further out */
-			walk->snap->scopes[scope].owner = owner;
-			walk->snap->scopes[scope].parent = outer;
-			outer = scope;
-			/* Asked to stop while it leaves a group: it waits for the children to end. */
-			if (blocks[b].is_left && blocks[b].cancel_called &&
-			    task->cancel_requests > 0)
-				task->cancel_handled = true;
+		if (!link->stack_top)
+			continue;
+		if (read_exit(walk, link, &block))
+			ret = enter_block(walk, owner, &block, &outer);
+		if (!ret)
+			ret = ctask_anyio_find_exit(walk, link, &scope);
+		if (!ret)
+			enter(walk, owner, scope, &outer);
+		for (; !ret && slots.at < slots.end; slots.at += 8) {
+			if (read_slot(walk, slots.at, task, &block)) {
+				ret = enter_block(walk, owner, &block, &outer);
+				continue;
+			}
+			ret = ctask_anyio_find_slot(walk, slots.at, task, &scope);
+			if (!ret)
+				enter(walk, owner, scope, &outer);
 		}
 	}
-	return 0;
+	return ret;
 }
 
 int ctask_scopes_add_child(struct ctask_walk *walk, uint64_t group, uint32_t child)

@@ -127,8 +127,12 @@ int ctask_walk_read_chain(struct ctask_walk *walk, uint32_t index, uint64_t coro
 int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_thread);
 /** asyncio.c: read the task at @p addr, unless it was. *ret_index is CTASK_NOT_SHOWN when it is done. */
 int ctask_asyncio_add_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index);
-/** anyio.c: what is anyio's of task @p index, the one added last, whose chain is walk->chain. */
-int ctask_anyio_read_task(struct ctask_walk *walk, uint32_t index);
+/** anyio.c: the group that has task @p index, the one added last, whose chain is walk->chain. */
+int ctask_anyio_read_child(struct ctask_walk *walk, uint32_t index);
+/** anyio.c: the scope that the task at @p host entered and that a slot of its value stack has; CTASK_NONE: none. */
+int ctask_anyio_find_slot(struct ctask_walk *walk, uint64_t slot, uint64_t host, uint32_t *ret);
+/** anyio.c: the scope of the group that the frame of @p link leaves; CTASK_NONE: it leaves none. */
+int ctask_anyio_find_exit(struct ctask_walk *walk, const struct ctask_link *link, uint32_t *ret);
 /** anyio.c: the scopes of all tasks of the interpreter being read, once these are known. */
 int ctask_anyio_walk(struct ctask_walk *walk);
 /** trio.c: the tasks of trio in the interpreter being read, whose threads are those from @p first_thread on. */
