@@ -13,7 +13,8 @@ import warnings
 import asked
 
 SCENARIOS = {
-    "--trio": ["cancels_trio", "cancels_trio_scopes", "cancels_trio_more"], "--anyio": ["cancels_anyio"],
+    "--trio": ["cancels_trio", "cancels_trio_scopes", "cancels_trio_more"],
+    "--anyio": ["cancels_anyio", "cancels_anyio_more"],
     None: ["cancels_ends", "cancels_groups", "cancels_limits", "cancels_mixed", "cancels_others",
            "cancels_tasks", "cancels_traps"]}
 
@@ -34,7 +35,7 @@ def main(options):
     levels = next((option for option in options if option in SCENARIOS), None)
     for name in SCENARIOS[levels]:
         if levels == "--anyio" and not hasattr(importlib.import_module("anyio"), "Event"):
-            name = "cancels_anyio_2"  # what can be awaited there, and what must be, is another
+            name = "cancels_anyio_2"  # other calls, other ways to await them
         importlib.import_module(name)
     scene = importlib.import_module("levels").LevelScene if levels else asked.Scene
     only = [word.split(",") for word in options if not word.startswith("--")]

@@ -22,15 +22,15 @@ low = lowlevel()
 def a_deadline_again_and_again(s):
     """Each turn of a loop has its own scope, where the one before was: each is a request."""
     async def worker():
-        for _ in range(50):
-            with trio.move_on_after(0.002):
+        for _ in range(20):
+            with trio.move_on_after(0.02):
                 await trio.sleep(LONG)  # at: nap
 
     async def main():
         async with trio.open_nursery() as top:
             s.child(top, worker, "worker")
-        for turn in range(50):
-            timed_out(s, "worker", "worker:nap", None, 0.002, label="turn %d" % turn)
+        for turn in range(20):
+            timed_out(s, "worker", "worker:nap", None, 0.02, label="turn %d" % turn)
 
     return main
 

@@ -15,6 +15,9 @@ RECORDS = []
 KEPT = []
 CALLS = {}  # scope -> who cancelled it, from where, with which reason, and which owner leaves
 DONE = {}  # (task, scope) -> its record
+OPEN = []  # whose cancel() still runs, outermost first
+OWN = set()  # scopes that anyio cancels for itself
+DUMMY = {"id": None, "requester": {"kind": "callback"}, "message": None}
 CODES = set()
 
 
@@ -58,7 +61,11 @@ def covered(scope):
 
 
 def handled():
-    task = asyncio.current_task()
+    """The request that the running task is unwinding from."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
     if task is not None and isinstance(sys.exc_info()[1], asyncio.CancelledError):
         return next((one for one in reversed(RECORDS) if one["task"] is task), None)
     return None
@@ -75,7 +82,12 @@ class Recorded(asyncio.Task):
         scope = scope_that_asks(frame)
         record = None
         if scope is None:
-            record = written(self, running(), stack_from(frame), handled(), None, frame)
+            cause = OPEN[-1] if OPEN else handled()
+            by = OPEN[-1]["requester"] if OPEN else running()
+            message = OPEN[-1]["message"] if OPEN else (given or (named.get("msg"),))[0]
+            record = written(self, by, stack_from(frame), cause, message, frame)
+        elif id(scope) in OWN:
+            pass
         elif (id(self), id(scope)) in DONE:
             DONE[id(self), id(scope)]["repeats"] += 1
         else:
@@ -88,7 +100,11 @@ class Recorded(asyncio.Task):
                 if not direct:  # which may be written later, in the order of a set
                     record["owner"] = owner_of(self), id(scope)
                 DONE[id(self), id(scope)] = record
-        taken = super().cancel(*given, **named)
+        OPEN.append(record or DONE.get((id(self), id(scope))) or dict(DUMMY))
+        try:
+            taken = super().cancel(*given, **named)
+        finally:
+            OPEN.pop()
         if record:
             record["taken"] = record["taken"] or taken
         return taken
@@ -151,6 +167,8 @@ def install():
     def cancel(scope, *given, **named):
         if id(scope) not in CALLS and not scope._cancel_called:
             frame = sys._getframe(1)
+            if frame.f_code.co_filename.endswith("/anyio/_core/_sockets.py"):
+                OWN.add(id(scope))
             reason = (given or (named.get("reason"),))[0]
             reason = None if frame.f_code.co_name == "_timeout" else reason
             leaves = asyncio.current_task() if frame.f_code.co_name == "__aexit__" else None

@@ -125,8 +125,12 @@ def written(task, by, stack, message, cause, frame):
 def called(scope, frame, reason):
     if id(scope) in CALLS or scope._cancel_called:
         return
-    file = frame.f_code.co_filename
-    if "/trio/" in file and "/trio/_core/" not in file and id(scope) in HOSTS.keys():
+    caller = frame
+    while caller.f_code.co_filename.endswith("/anyio/_backends/_trio.py"):
+        caller = caller.f_back
+    file = caller.f_code.co_filename
+    own = "/trio/" in file and "/trio/_core/" not in file or file.endswith("/anyio/_core/_sockets.py")
+    if own and id(scope) in HOSTS.keys():
         del HOSTS[id(scope)]  # of a race that trio runs, such as that of open_tcp_stream()
     # An owner whose body failed leaves, and asks itself nothing.
     names = [frame.f_code.co_name, frame.f_back.f_code.co_name, frame.f_back.f_back.f_code.co_name]
