@@ -334,6 +334,7 @@ static int follow(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 			chain->done |= chain->count == 0;
 			return 0;
 		}
+		chain->created |= chain->count == 0 && state == CTASK_GEN_CREATED;
 		if (chain->count == 0 && state == CTASK_GEN_EXECUTING) {
 			chain->executing = true;
 			return read_executing(codes, stacks, &frame, gen, chain);
@@ -364,6 +365,7 @@ int ctask_chain_read(struct ctask_codes *codes, const struct ctask_stacks *stack
 	chain->count = 0;
 	chain->executing = false;
 	chain->done = false;
+	chain->created = false;
 	chain->handles_cancel = false;
 	chain->end = 0;
 	while (obj) {

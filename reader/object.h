@@ -43,7 +43,7 @@ enum ctask_kind {
 	CTASK_KIND_PY_TASK,	 /**< derives from the task written in Python */
 };
 
-enum { CTASK_TYPE_NAME_MAX = 128, CTASK_TYPE_ATTRS = 12, CTASK_TYPES_NEAR = 64 };
+enum { CTASK_TYPE_NAME_MAX = 128, CTASK_TYPE_ATTRS = 16, CTASK_TYPES_NEAR = 64 };
 
 /** A type of the target. Owned by the heap, valid until ctask_heap_forget(). */
 struct ctask_type {
@@ -57,6 +57,9 @@ struct ctask_type {
 		const char *name;
 		int32_t slot;  /* offset of the slot, or -1 */
 		int32_t value; /* index among the type's cached keys, or -1 */
+		/* Where the last instance with a dict had it: instances of a class mostly have the same. */
+		uint64_t near_key;
+		uint64_t near_entry;
 	} attrs[CTASK_TYPE_ATTRS];
 	uint32_t attr_count;
 };

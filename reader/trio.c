@@ -181,8 +181,10 @@ static int read_state(struct ctask_walk *walk, const struct ctask_trio_run *run,
 		return ret;
 	if (walk->chain.executing || addr == run->current_task)
 		task->state = CTASK_RUNNING;
-	else if (read_attr(walk, addr, "_next_send_fn", &next_send) || next_send)
-		task->state = CTASK_READY; /* what it is to be told when it runs */
+	else if (walk->chain.created || read_attr(walk, addr, "_next_send_fn", &next_send) ||
+		 next_send)
+		task->state =
+			CTASK_READY; /* there is something that it is to be told when it runs */
 	else
 		task->state = CTASK_WAITING;
 	ret = ctask_scopes_hide_library(walk);

@@ -284,6 +284,7 @@ int ctask_walk_read_chain(struct ctask_walk *walk, uint32_t index, uint64_t coro
 
 	chain->count = 0; /* of the task before this one */
 	chain->executing = false;
+	chain->created = false;
 	if (coro)
 		bad = ctask_chain_read(&walk->codes, &stacks, coro, chain);
 	if (bad == -ENOMEM)
