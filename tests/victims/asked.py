@@ -33,7 +33,8 @@ UVLOOP = "--uvloop" in sys.argv
 RECORDER = "--recorder" in sys.argv
 DEBUG = bool(os.environ.get("PYTHONASYNCIODEBUG"))
 QUALIFIED = PYTHON >= (3, 11)  # code knows its qualified name
-THREAD_SAFE = "asyncio" in globals() and hasattr(asyncio.events, "_ThreadSafeHandle")  # from 3.14 on
+# From 3.14 on.
+THREAD_SAFE = "asyncio" in globals() and hasattr(asyncio.events, "_ThreadSafeHandle")
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCENARIOS = []
 LIBRARY = """asyncio.tasks asyncio.timeouts asyncio.taskgroups asyncio.runners asyncio.base_events

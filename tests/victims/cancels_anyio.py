@@ -220,7 +220,8 @@ def group_in_a_group(s):
 
 @played()
 def start_fails(s):
-    """The child fails before it has started: start() raises that, which is the failure of the body."""
+    """The child fails before it has started: start() raises that, which is the failure of the body.
+    """
     async def child():
         await anyio.sleep(LONG)  # at: nap
 
@@ -824,7 +825,8 @@ def children_that_do_not_obey(s):
             await blocked()
             scopes[0].cancel()  # at: ask
         common = {"by": "main", "stack": "main:ask", "scope": of_group(), "loose": "group"}
-        for name, at, end in (("owner", "owner:body", "absorbed"), ("value", "value:nap", "returned"),
+        for name, at, end in (("owner", "owner:body", "absorbed"),
+                              ("value", "value:nap", "returned"),
                               ("error", "error:nap", "raised")):
             s.asked(name, at, ends=end, **common)
 
@@ -834,8 +836,8 @@ def children_that_do_not_obey(s):
 
 @played()
 def threads_that_are_waited_for(s):
-    """Such a thread is waited for behind a shield of anyio's: while it runs nobody is asked on asyncio;
-    on trio the task is asked, and not reached.
+    """Such a thread is waited for behind a shield of anyio's: while it runs nobody is asked on
+    asyncio; on trio the task is asked, and not reached.
     """
     async def worker():
         with anyio.CancelScope() as scope:
@@ -1033,8 +1035,8 @@ def starlette(function):
 
 @starlette
 def client_that_disconnects(s):
-    """A streaming response listens for the client while it sends; when the client has left it ends the
-    group of both. That is the framework's own explicit cancel, of the sending task.
+    """A streaming response listens for the client while it sends; when the client has left it ends
+    the group of both. That is the framework's own explicit cancel, of the sending task.
     """
     async def body():
         s.i_am("sends")

@@ -1,8 +1,8 @@
 """cancels_anyio_2.py - anyio 2: everything is awaited, and on asyncio a scope asks but once.
 
-Its tasks have no names of their own on asyncio, and a deadline is a task there. A child is
-wrapped in a coroutine that takes whatever it raises, and returns: to tell that is as good as to tell
-that the child obeyed.
+Its tasks have no names of their own on asyncio, and a deadline is a task there. A child is wrapped
+in a coroutine that takes whatever it raises, and returns: to tell that is as good as to tell that
+the child obeyed.
 """
 import anyio
 
@@ -159,8 +159,8 @@ def cancelled_by_another(s):
 
 @scenario
 def group_cancelled(s):
-    """By its owner, as the last thing it does: on asyncio it is out of the scope before anything asks
-    it.
+    """By its owner, as the last thing it does: on asyncio it is out of the scope before anything
+    asks it.
     """
     async def sleeps():
         await anyio.sleep(LONG)  # at: nap

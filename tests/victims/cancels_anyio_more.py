@@ -127,8 +127,9 @@ def ten_groups_deep(s):
 
 @played(since=(4,))
 def cancelled_twice_from_inside_out(s):
-    """The inner scope, and in the clean-up the outer one, which reaches further. On asyncio the inner
-    one stops the task until it is left, and then there is nothing left to be stopped by the outer.
+    """The inner scope, and in the clean-up the outer one, which reaches further. On asyncio the
+    inner one stops the task until it is left, and then there is nothing left to be stopped by the
+    outer.
     """
     async def owner():
         with anyio.CancelScope() as scope:
@@ -167,7 +168,8 @@ def cancelled_twice_from_inside_out(s):
 
 @played()
 def nothing_reaches_those_who_connect(s):
-    """anyio races its attempts to connect in a group of its own, and cancels that when one has won."""
+    """anyio races its attempts to connect in a group of its own, and cancels that when one has won.
+    """
     async def main():
         async def serve():
             async with await listener.accept():
@@ -272,7 +274,8 @@ def group_of_asyncio_in_a_scope(s):
 
 @played("asyncio", since=NEWER)
 def group_of_anyio_in_one_of_asyncio(s):
-    """A sibling in asyncio's group fails: the owner of anyio's is asked natively, and passes it on."""
+    """A sibling in asyncio's group fails: the owner of anyio's is asked natively, and passes it on.
+    """
     async def child():
         await anyio.sleep(LONG)  # at: nap
 
@@ -300,7 +303,8 @@ def group_of_anyio_in_one_of_asyncio(s):
         async with anyio.create_task_group() as top:
             s.child(top, owner, "owner")
         common = {"by": callback("=TaskGroup._on_task_done"), "why": "sibling_failed",
-                  "scope": through("task_group", "outer"), "exception": ("ValueError", "boom", "bad")}
+                  "scope": through("task_group", "outer"),
+                  "exception": ("ValueError", "boom", "bad")}
         s.asked("middle", "middle:body", **common)
         s.asked("owner", "owner:wait", ends="absorbed", **common)
         s.asked("child", "child:nap", by="middle", stack="middle:exit", why="owner_cancelled",

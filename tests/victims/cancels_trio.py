@@ -107,8 +107,8 @@ def child_fails_in_the_exit(s):
 
 @scenario
 def body_fails(s):
-    """The owner's own code raises, which is no sibling's failure. The owner itself is asked nothing,
-    though it waits for its children inside of the scope: it is the one that leaves.
+    """The owner's own code raises, which is no sibling's failure. The owner itself is asked
+    nothing, though it waits for its children inside of the scope: it is the one that leaves.
     """
     async def child():
         await trio.sleep(LONG)  # at: nap
@@ -360,8 +360,8 @@ def two_children_fail(s):
 
 @scenario
 def child_fails_after_a_deadline(s):
-    """The deadline asked them all; in its clean-up one of them fails. That the nursery stops the rest
-    for it adds nothing: they are stopped, by a scope further out.
+    """The deadline asked them all; in its clean-up one of them fails. That the nursery stops the
+    rest for it adds nothing: they are stopped, by a scope further out.
     """
     async def child():
         try:
@@ -721,7 +721,8 @@ def start_cancelled(s):
 
 @scenario
 def started_and_out_of_the_scope(s):
-    """started() moves the child into the nursery: a scope round start() is no scope of it any more."""
+    """started() moves the child into the nursery: a scope round start() is no scope of it any more.
+    """
     async def server(task_status):
         task_status.started()
         await gate.wait()

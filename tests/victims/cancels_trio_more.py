@@ -1,5 +1,5 @@
-"""cancels_trio_more.py - trio as programs use it: helpers round nurseries and scopes, servers, loops,
-other runtimes beside it.
+"""cancels_trio_more.py - trio as programs use it: helpers round nurseries and scopes, servers,
+loops, other runtimes beside it.
 """
 import contextlib
 import functools
@@ -37,7 +37,8 @@ def a_deadline_again_and_again(s):
 
 @scenario
 def deadline_that_is_looked_at(s):
-    """A task that passes no checkpoint asks whether its time is up: that is what finds that it is."""
+    """A task that passes no checkpoint asks whether its time is up: that is what finds that it is.
+    """
     async def worker():
         with trio.move_on_after(0.03) as scope:
             s.called("limit", scope)
@@ -271,8 +272,8 @@ def server_that_is_stopped(s):
 
 @scenario
 def nothing_reaches_those_who_connect(s):
-    """What trio's own functions cancel() is theirs: the race of attempts to connect ends like that, each
-    time.
+    """What trio's own functions cancel() is theirs: the race of attempts to connect ends like that,
+    each time.
     """
     async def serve(listener):
         await (await listener.accept()).aclose()
@@ -429,7 +430,8 @@ def foreign_thread_is_waited_for(s):
         trio.run(main)  # at: run
         threads[0].join()
         s.asked("for a thread", "endless:nap", by="main" if old else "init", why="shutdown",
-                stack="run:run", scope=through("runner"), ends=Either("cancelled", "returned", "raised"))
+                stack="run:run", scope=through("runner"),
+                ends=Either("cancelled", "returned", "raised"))
 
     old = trio.__version__.startswith("0.13")
     begun, threads = None, []

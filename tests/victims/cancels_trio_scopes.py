@@ -1,4 +1,5 @@
-"""cancels_trio_scopes.py - trio: deadlines, scopes that are cancelled, shields, and what tasks make of it.
+"""cancels_trio_scopes.py - trio: deadlines, scopes that are cancelled, shields, and what tasks make
+of all that.
 """
 import os
 import signal
@@ -26,8 +27,8 @@ def since(*version):
 
 @scenario
 def deadlines(s):
-    """Each way to write one. Where an absolute time is given, what was allowed is what was left when
-    the block was entered.
+    """Each way to write one. Where an absolute time is given, what was allowed is what was left
+    when the block was entered.
     """
     async def worker(name, made):
         try:
@@ -114,8 +115,8 @@ def deadline_in_deadline(s):
 
 @scenario
 def deadlines_that_pass_at_once(s):
-    """Nobody looked at the clock for so long that both have passed. The outer one is found first, and
-    the inner one has nothing to ask any more.
+    """Nobody looked at the clock for so long that both have passed. The outer one is found first,
+    and the inner one has nothing to ask any more.
     """
     async def worker():
         with trio.move_on_after(0.03) as scope:
@@ -234,8 +235,8 @@ def deadline_in_a_shield(s):
 
 @scenario
 def nobody_is_cancelled(s):
-    """What trio does for itself by scopes is no cancellation; nor is a deadline that was met, a scope
-    that is cancelled when it has been left, or that nobody enters.
+    """What trio does for itself by scopes is no cancellation; nor is a deadline that was met, a
+    scope that is cancelled when it has been left, or that nobody enters.
     """
     async def child():
         await trio.sleep(0.01)
@@ -324,7 +325,8 @@ def cancelled_by_itself(s):
 
 @since(0, 31)
 def cancelled_with_a_reason(s):
-    """The reason goes with the request wherever it is passed on. What trio makes up itself is none."""
+    """The reason goes with the request wherever it is passed on. What trio makes up itself is none.
+    """
     async def child():
         await trio.sleep(LONG)  # at: nap
 
@@ -546,8 +548,8 @@ def shield_holds(s):
 
 @scenario
 def shield_taken_away(s):
-    """By another task, while the first one waits behind it: it is asked there and then, but by the one
-    who cancelled.
+    """By another task, while the first one waits behind it: it is asked there and then, but by the
+    one who cancelled.
     """
     async def worker():
         with trio.CancelScope() as scope:
@@ -576,8 +578,8 @@ def shield_taken_away(s):
 
 @scenario
 def cancelled_twice_from_inside_out(s):
-    """The inner scope is cancelled, and while its child cleans up, the outer one: the owner is inside
-    of both, and is asked by both.
+    """The inner scope is cancelled, and while its child cleans up, the outer one: the owner is
+    inside of both, and is asked by both.
     """
     async def child():
         try:
@@ -674,7 +676,8 @@ def asked_again_and_again(s):
 
 @scenario
 def clean_up_that_is_not_shielded(s):
-    """The usual mistake: the await in `finally` is cancelled as well. Once more, and that was it."""
+    """The usual mistake: the await in `finally` is cancelled as well. Once more, and that was it.
+    """
     async def child():
         try:
             await trio.sleep(LONG)  # at: nap
@@ -706,8 +709,8 @@ def clean_up_that_is_not_shielded(s):
 
 @scenario
 def no_checkpoint_is_passed(s):
-    """It is asked, and cannot be reached: pending; it leaves the scope before it is, and the request
-    ends with that.
+    """It is asked, and cannot be reached: pending; it leaves the scope before it is, and the
+    request ends with that.
     """
     async def worker():
         with trio.CancelScope() as scope:
@@ -810,8 +813,8 @@ def children_that_do_not_obey(s):
 
 @scenario
 def threads_that_are_waited_for(s):
-    """One that may be abandoned is: its task obeys at once. Where it may not, the task is asked but not
-    reached until the thread is done, and goes on with its result to its next checkpoint.
+    """One that may be abandoned is: its task obeys at once. Where it may not, the task is asked but
+    not reached until the thread is done, and goes on with its result to its next checkpoint.
     """
     async def worker(name, **abandon):
         with trio.CancelScope() as scope:
@@ -913,9 +916,9 @@ def deadline_in_an_async_generator(s):
 
 @scenario
 def deadline_of_a_suspended_generator(s):
-    """PEP 789: it passes while the generator is suspended, and the loop's body is stopped by a scope
-    it knows nothing of. The scope is left by aclose(), and does not catch it: the task dies, and to
-    its nursery it is a child that failed.
+    """PEP 789: it passes while the generator is suspended, and the loop's body is stopped by a
+    scope it knows nothing of. The scope is left by aclose(), and does not catch it: the task dies,
+    and to its nursery it is a child that failed.
     """
     async def source():
         with trio.move_on_after(0.05) as scope:
@@ -942,8 +945,8 @@ def deadline_of_a_suspended_generator(s):
             s.child(top, owner, "owner")
         timed_out(s, "worker", "worker:nap", "limit", 0.05, ends=Either("cancelled", "absorbed"))
         s.asked("owner", leaving("owner", "exit", "last"), by="worker", why="sibling_failed",
-                exception=Either(failures[0] + ("worker",), (failures[0][0], None, "worker")), scope=through("nursery", "nursery"),
-                ends="absorbed")
+                exception=Either(failures[0] + ("worker",), (failures[0][0], None, "worker")),
+                scope=through("nursery", "nursery"), ends="absorbed")
 
     failures = []
     return main
@@ -954,8 +957,8 @@ def deadline_of_a_suspended_generator(s):
 
 @scenario
 def system_task_at_the_end(s):
-    """When main is done, trio stops the system tasks: those of the program's own are told, its own are
-    not.
+    """When main is done, trio stops the system tasks: those of the program's own are told, its own
+    are not.
     """
     async def background():
         await trio.sleep(LONG)  # at: nap
@@ -1011,8 +1014,8 @@ def several_runs(s):
 
 @scenario
 def interrupted(s):
-    """SIGINT while the run sleeps: trio hands KeyboardInterrupt to main, where it waits. Its children
-    are stopped because its body failed by that; the cause is the interrupt.
+    """SIGINT while the run sleeps: trio hands KeyboardInterrupt to main, where it waits. Its
+    children are stopped because its body failed by that; the cause is the interrupt.
     """
     async def child():
         await trio.sleep(LONG)  # at: nap
@@ -1074,8 +1077,8 @@ def interrupted_in_the_exit(s):
 
 @scenario
 def interrupted_in_a_task(s):
-    """SIGINT while a task's own code runs: it is raised right there, which asks nobody. It is a child
-    that fails as by any exception.
+    """SIGINT while a task's own code runs: it is raised right there, which asks nobody. It is a
+    child that fails as by any exception.
     """
     async def child():
         await trio.sleep(LONG)  # at: nap

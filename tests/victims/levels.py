@@ -7,15 +7,15 @@ contract 2 leaves open for that is settled here; each scenario says what its par
   cancelled, whether they pass a checkpoint or not, and those that come to stand in a cancelled
   scope later (a shield ends, a task enters, a child is started). One record for each task and
   scope, by the one who cancelled the scope, with the stack of that call.
-- A scope that is cancelled inside of a cancelled one asks nobody: those in it are stopped already, and
-  further out (so a Cancelled that passes a nursery, or one more failure, is no request). One that is
-  cancelled outside of a cancelled one asks anew: it reaches further.
+- A scope that is cancelled inside of a cancelled one asks nobody: those in it are stopped already,
+  and further out (so a Cancelled that passes a nursery, or one more failure, is no request). One
+  that is cancelled outside of a cancelled one asks anew: it reaches further.
 - Those whom a scope holds by itself (who entered it, the children of its nursery) have the
   scope's own origin. Whoever is a child of a nursery of one of those is asked through that
   nursery: owner_cancelled, and the cause is the request of the nursery's owner.
 - The scopes that trio and anyio enter for themselves (sleep(), checkpoint(), start()) are nobody's,
-  nor is what their own functions cancel() (the attempts of open_tcp_stream() that lost), nor the two
-  system tasks that every run of trio ends with. A failure in a nursery of theirs is told.
+  nor is what their own functions cancel() (the attempts of open_tcp_stream() that lost), nor the
+  two system tasks that every run of trio ends with. A failure in a nursery of theirs is told.
 - A request to the task that entered the scope is absorbed when it leaves the scope, however it
   does. A child ends as its coroutine does, and a group of nothing but Cancelled is `cancelled`.
   Until then it is pending: a scope asks again.
@@ -202,6 +202,7 @@ def timed_out(s, target, at, obj, delay, **named):
 
 
 def leaving(name, block, last):
-    """Where a task stands that leaves a block: up to 3.9 that is the last line that was run in it."""
+    """Where a task stands that leaves a block: up to 3.9 that is the last line that was run in it.
+    """
     return "%s:%s" % (name, block) if asked.PYTHON >= (3, 10) \
         else Either("%s:%s" % (name, block), "%s:%s" % (name, last))

@@ -29,7 +29,8 @@ def own_to_trio(frame):
     file = frame.f_code.co_filename
     place = "%s:%s" % (file.rsplit("/", 1)[-1], frame.f_code.co_name)
     if place == "_run.py:__aenter__":  # a nursery: of start()?
-        return frame.f_back.f_code.co_name == "start" and "/trio/" in frame.f_back.f_code.co_filename
+        code = frame.f_back.f_code
+        return code.co_name == "start" and "/trio/" in code.co_filename
     return "/trio/" in file and place not in OWN_SCOPES
 
 
@@ -96,7 +97,8 @@ def trio_own(task):
 
 
 def settle(tasks, frame):
-    """Of the scopes that cover a task the outermost asks: those inside of it have no say any more."""
+    """Of the scopes that cover a task the outermost asks: those inside of it have no say any more.
+    """
     for task in tasks:
         scopes = [scope for scope in visible(task._cancel_status) if scope in HOSTS]
         if scopes and not trio_own(task) and (id(task), id(scopes[-1])) not in DONE \
@@ -129,8 +131,8 @@ def called(scope, frame, reason):
     while caller.f_code.co_filename.endswith("/anyio/_backends/_trio.py"):
         caller = caller.f_back
     file = caller.f_code.co_filename
-    own = "/trio/" in file and "/trio/_core/" not in file or file.endswith("/anyio/_core/_sockets.py")
-    if own and id(scope) in HOSTS.keys():
+    own = "/trio/" in file and "/trio/_core/" not in file
+    if (own or file.endswith("/anyio/_core/_sockets.py")) and id(scope) in HOSTS.keys():
         del HOSTS[id(scope)]  # of a race that trio runs, such as that of open_tcp_stream()
     # An owner whose body failed leaves, and asks itself nothing.
     names = [frame.f_code.co_name, frame.f_back.f_code.co_name, frame.f_back.f_back.f_code.co_name]
