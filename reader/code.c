@@ -98,7 +98,8 @@ void ctask_codes_add_package(struct ctask_codes *codes, uint64_t file, const cha
 	if (ctask_str_text(codes->heap, file, codes->snap->texts, &path))
 		return;
 	len = strlen(path);
-	if (len <= end || strncmp(path + len - end, package, name - 1) ||
+	if (len <= end || path[len - end - 1] != '/' ||
+	    strncmp(path + len - end, package, name - 1) ||
 	    strncmp(path + len - end + name - 1, "/__init__.py", sizeof("/__init__.py")))
 		return;
 	len -= sizeof("__init__.py") - 1;
