@@ -22,6 +22,7 @@
 
 enum {
 	DEPTH_MAX = 1000, /* scopes round a task */
+	ROLES_MAX = 8,	  /* frames of the library between a scope and who enters it */
 	OWNERS_MAX = 64,  /* tasks between a scope's own and the one that is asked */
 	TEXT_MAX = 2048,  /* bytes of a text that is made over */
 	WAITING_MAX =
@@ -290,6 +291,8 @@ static uint64_t deliver(struct py_object *task, struct py_object *scope)
 	struct ctask_level_call *found = ctask_level_call_of(scope), call;
 	uint64_t id = request_to(task);
 
+	if (!id && ctask_level_owned(scope))
+		return 0;
 	if (!id && !found) { /* it was cancelled before it could be seen */
 		see_call(scope, NULL);
 		found = ctask_level_call_of(scope);
@@ -314,6 +317,9 @@ bool ctask_anyio_asks(struct py_object *target, uint64_t *ret_id)
 		return false;
 	ctask_place_of(seen.code, seen.lasti, &facts);
 	if (!facts->row || facts->row->role != CTASK_ROLE_DELIVERS)
+		return false;
+	/* What that task waits for is asked by the task. */
+	if (ctask_frame_local(seen.frame, facts->failed.slot) != target)
 		return false;
 	scope = ctask_frame_local(seen.frame, facts->scope.slot < 0 ? 0 : facts->scope.slot);
 	if (!scope)
@@ -370,6 +376,21 @@ static void leave_groups(struct py_object *task)
 	}
 }
 
+bool ctask_anyio_wrote(struct py_object *message)
+{
+	static const char *const begins[] = { "Cancelled via cancel scope ",
+					      "Cancelled by cancel scope " };
+	char text[sizeof("Cancelled via cancel scope ")];
+
+	if (!task_states)
+		return false;
+	ctask_text_copy(message, text, sizeof(text));
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
+		if (!strncmp(text, begins[i], strlen(begins[i])))
+			return true;
+	return false;
+}
+
 void ctask_anyio_settle(struct py_object *task)
 {
 	static const enum ctask_outcome outcomes[] = {
@@ -414,33 +435,40 @@ static struct py_object *call_cancel(struct py_object *callable, struct py_objec
 	return ctask_function_call(&functions[CANCEL], args, nargsf, kwnames);
 }
 
-/* The group whose scope is entered, if the frame that enters it is that of a group. */
-static const void *group_entered(enum ctask_through *ret_through)
+/* The block of @p scope is entered: by whom, and as part of what, the frames tell. */
+static void enter(struct py_object *scope)
 {
 	const struct ctask_code_facts *facts;
+	enum ctask_through through = CTASK_THROUGH_NONE;
+	const void *group = NULL;
 	struct ctask_seen seen;
+	bool own = false, more = ctask_frame_see(ctask_frame_now(), &seen);
 
-	if (!ctask_frame_see(ctask_frame_now(), &seen))
-		return NULL;
-	ctask_place_of(seen.code, seen.lasti, &facts);
-	if (!facts->row || facts->row->role != CTASK_ROLE_ENTERS)
-		return NULL;
-	*ret_through = facts->row->through;
-	return ctask_frame_local(seen.frame, 0);
+	for (int i = 0; more && i < ROLES_MAX; i++) {
+		ctask_place_of(seen.code, seen.lasti, &facts);
+		own = !facts->row && facts->library;
+		if (!facts->row || facts->row->role == CTASK_ROLE_BOUNDARY)
+			break;
+		if (facts->row->role == CTASK_ROLE_ENTERS) {
+			through = facts->row->through;
+			group = ctask_frame_local(seen.frame, 0);
+		}
+		more = ctask_frame_outer(&seen, &seen);
+	}
+	ctask_level_enter(scope, group, through);
+	if (own)
+		ctask_level_is_own(scope);
 }
 
 static struct py_object *call_enter(struct py_object *callable, struct py_object *const *args,
 				    size_t nargsf, struct py_object *kwnames)
 {
 	struct py_object *scope = self_of(args, nargsf), *type, *value, *traceback;
-	enum ctask_through through = CTASK_THROUGH_NONE;
-	const void *group;
 
 	(void)callable;
 	if (scope) {
 		ctask_py.PyErr_Fetch(&type, &value, &traceback);
-		group = group_entered(&through);
-		ctask_level_enter(scope, group, through);
+		enter(scope);
 		if (!is_true(scope, "_cancel_called"))
 			ctask_level_call_forget(scope);
 		ctask_py.PyErr_Restore(type, value, traceback);

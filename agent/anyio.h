@@ -16,6 +16,8 @@ void ctask_anyio_look(void);
  * whatever is to be recorded, and *ret_id is the request, or 0.
  */
 bool ctask_anyio_asks(struct py_object *target, uint64_t *ret_id);
+/** True for the text that anyio makes up for a task's cancel(). */
+bool ctask_anyio_wrote(struct py_object *message);
 /** @p task has run: if it is done, so are the requests of scopes. It need not be alive any more. */
 void ctask_anyio_settle(struct py_object *task);
 

@@ -632,7 +632,7 @@ static void take_cause(struct asking *a)
 	struct ctask_record *cause;
 	int end;
 
-	if (a->record.cause || !ctask_requests_tasks ||
+	if (a->record.cause || (!ctask_requests_tasks && !ctask_level_tasks) ||
 	    a->record.requester_kind != CTASK_REQUESTER_TASK)
 		goto root;
 	end = find_coro(a, ctask_task_coro(a->task));
@@ -640,6 +640,8 @@ static void take_cause(struct asking *a)
 		if (a->stack.seen[i].gen &&
 		    ctask_stems_from_cancel(ctask_gen_exception(a->stack.seen[i].gen))) {
 			a->record.cause = ctask_requests_cause(a->task);
+			if (!a->record.cause)
+				a->record.cause = ctask_level_raised_last(a->task);
 			break;
 		}
 root:
@@ -771,11 +773,26 @@ static void see_call(struct asking *a, struct py_object *target)
 	}
 }
 
+/* The message of a request that is passed on is that of the one it stems from. */
+static void take_message(struct asking *a)
+{
+	const struct ctask_record *cause;
+
+	ctask_lock();
+	cause = ctask_record_at(a->record.cause);
+	a->record.message = cause ? cause->message : 0;
+	ctask_unlock();
+}
+
 static uint64_t record_call(const struct ctask_call *call, struct py_object *message)
 {
 	struct asking a;
 
 	see_call(&a, call->target);
+	if (message && ctask_anyio_wrote(message)) {
+		take_message(&a);
+		message = NULL;
+	}
 	return put(&a, message);
 }
 

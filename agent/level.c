@@ -33,6 +33,7 @@ static struct entered {
 	const void *scope, *construct;
 	double at;
 	enum ctask_through through; /* of the construct */
+	bool own;
 } * entered;
 
 static struct ctask_level_call *calls;
@@ -257,7 +258,20 @@ static struct entered *entered_slot(const void *scope)
 
 void ctask_level_enter(const void *scope, const void *construct, enum ctask_through through)
 {
-	*entered_slot(scope) = (struct entered){ scope, construct, ctask_monotonic(), through };
+	*entered_slot(scope) =
+		(struct entered){ scope, construct, ctask_monotonic(), through, false };
+}
+
+void ctask_level_is_own(const void *scope)
+{
+	entered_slot(scope)->own = true;
+}
+
+bool ctask_level_owned(const void *scope)
+{
+	const struct entered *slot = entered_slot(scope);
+
+	return slot->scope == scope && slot->own;
 }
 
 void ctask_level_leave(const void *scope)

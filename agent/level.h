@@ -56,6 +56,9 @@ void ctask_level_call_forget(const void *scope);
  * something else, such as a task group; or NULL. @p through: what that is.
  */
 void ctask_level_enter(const void *scope, const void *construct, enum ctask_through through);
+/** It was the library that entered it, for itself. */
+void ctask_level_is_own(const void *scope);
+bool ctask_level_owned(const void *scope);
 /** It is left. */
 void ctask_level_leave(const void *scope);
 /** What the user wrote for @p scope: NULL where that is itself. It may be gone by now. *ret_through: what it is. */

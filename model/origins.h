@@ -38,10 +38,11 @@ struct ctask_origin_row {
 	enum ctask_role role;
 	enum ctask_origin origin;
 	enum ctask_through through;
-	const char *scope;  /**< the local that is the construct: its id */
-	const char *delay;  /**< the local that is its delay in seconds */
-	const char *when;   /**< the local that is its deadline, in seconds of the loop's clock */
-	const char *failed; /**< the local that is the task that failed */
+	const char *scope; /**< the local that is the construct: its id */
+	const char *delay; /**< the local that is its delay in seconds */
+	const char *when;  /**< the local that is its deadline, in seconds of the loop's clock */
+	const char *
+		failed; /**< the local that is the task that failed; of DELIVERS, the one that is asked */
 	const char *exception; /**< the local that is the failure */
 	const char *fired;     /**< the attribute of the construct that is true once it has asked */
 	const char *main;      /**< the local that is the coroutine that is run */
