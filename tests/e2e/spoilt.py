@@ -204,6 +204,7 @@ a delay where there is none
 a scope where there is none
 a scope of another kind
 a target a frame further in
+a target a frame further out
 a stack without its innermost frame
 a stack without its outermost frame
 a stack a line further
@@ -250,6 +251,8 @@ LEVEL_WAYS = [way for way in WAYS if way[0] not in ASYNCIO_ONLY] + [
         lambda r: r["scope"].update(kind="gather"), scoped), "scope"),
     ("a target a frame further in", each(
         lambda r: pop_own(0)(r["target"]), lambda r: tells_own(r["target"])), "target-stack"),
+    ("a target a frame further out", each(
+        lambda r: pop_own(-1)(r["target"]), lambda r: tells_own(r["target"])), "target-stack"),
     ("a stack without its innermost frame", each(pop_own(0), tells_own), "stack"),
     ("a stack without its outermost frame", each(pop_own(-1), tells_own), "stack"),
     ("a stack a line further", each(shift_own, tells_own), "stack"),
