@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <math.h>
 
+#include "agent/anyio.h"
 #include "agent/births.h"
 #include "agent/code.h"
 #include "agent/frames.h"
 #include "agent/history.h"
+#include "agent/level.h"
 #include "agent/lock.h"
 #include "agent/loops.h"
 #include "agent/requests.h"
@@ -324,8 +326,10 @@ static uint64_t newest_of(struct ctask_asking *ask, uint64_t task)
 
 static uint64_t cause_of(struct ctask_asking *ask, uint64_t task)
 {
+	uint64_t cause = ctask_requests_tasks ? ctask_requests_cause(object_at(task)) : 0;
+
 	(void)ask;
-	return ctask_requests_tasks ? ctask_requests_cause(object_at(task)) : 0;
+	return cause || !ctask_level_tasks ? cause : ctask_level_raised_last(object_at(task));
 }
 
 static bool copy_record(struct ctask_asking *ask, uint64_t id, struct ctask_record *ret)
@@ -566,44 +570,79 @@ static void take_thread(struct asking *a)
 			    : a->stack.count;
 }
 
-static uint64_t record_call(const struct ctask_call *call, struct py_object *message)
+/* @p a is large: only what is looked at is set. */
+static void see_call(struct asking *a, struct py_object *target)
 {
 	struct ctask_outer_call outer;
-	struct asking a; /* large: only what is looked at is set */
 
-	a.target = call->target;
-	a.has_exception_message = false;
-	a.requester_name = (struct ctask_text_bytes){ 0 };
-	a.exception_message[0] = a.callback_name[0] = '\0';
-	a.ask.evidence = &evidence;
-	a.ask.target = id_of(a.target);
-	a.ask.target_coro = id_of(ctask_task_coro(a.target));
-	a.ask.now = ctask_monotonic();
-	a.ask.delay_steps = DELAY_STEPS;
-	a.ask.record = (struct ctask_record){
+	a->target = target;
+	a->has_exception_message = false;
+	a->requester_name = (struct ctask_text_bytes){ 0 };
+	a->exception_message[0] = a->callback_name[0] = '\0';
+	a->ask.evidence = &evidence;
+	a->ask.target = id_of(target);
+	a->ask.target_coro = id_of(ctask_task_coro(target));
+	a->ask.task = a->ask.loop = 0;
+	a->ask.now = ctask_monotonic();
+	a->ask.delay_steps = DELAY_STEPS;
+	a->ask.record = (struct ctask_record){
 		.time_us = ctask_now_us(),
-		.target = a.ask.target,
+		.target = a->ask.target,
 		.delay_s = NAN,
 		.elapsed_s = NAN,
 		.thread = (uint32_t)ctask_loops_thread(),
 	};
-	a.ask.exception = 0;
-	a.ask.is_unnamed_callback = false;
-	a.ask.block = (struct ctask_asking_block){ 0 };
-	a.target_name = ctask_task_name(a.target, a.target_copy, sizeof(a.target_copy));
-	ctask_stack_of_thread(&a.stack);
-	ctask_stack_of_task(&a.chain, a.target);
-	a.ask.stack = (struct ctask_call_frames){ a.stack.count, a.stack.facts };
-	a.ask.chain = (struct ctask_call_frames){ a.chain.count, a.chain.facts };
-	if (call_round(&a, &outer)) {
-		ctask_classify_passed_on(&a.ask, &outer);
+	a->ask.exception = 0;
+	a->ask.is_unnamed_callback = false;
+	a->ask.block = (struct ctask_asking_block){ 0 };
+	a->target_name = ctask_task_name(target, a->target_copy, sizeof(a->target_copy));
+	ctask_stack_of_thread(&a->stack);
+	ctask_stack_of_task(&a->chain, target);
+	a->ask.stack = (struct ctask_call_frames){ a->stack.count, a->stack.facts };
+	a->ask.chain = (struct ctask_call_frames){ a->chain.count, a->chain.facts };
+	if (call_round(a, &outer)) {
+		ctask_classify_passed_on(&a->ask, &outer);
 	} else {
-		take_thread(&a);
-		ctask_classify(&a.ask);
-		name_requester(&a);
-		name_failure(&a);
+		take_thread(a);
+		ctask_classify(&a->ask);
+		name_requester(a);
+		name_failure(a);
+	}
+}
+
+/* The message of a request that is passed on is that of the one it stems from. */
+static void take_message(struct asking *a)
+{
+	const struct ctask_record *cause;
+
+	ctask_lock();
+	cause = ctask_record_at(a->ask.record.cause);
+	a->ask.record.message = cause ? cause->message : 0;
+	ctask_unlock();
+}
+
+static uint64_t record_call(const struct ctask_call *call, struct py_object *message)
+{
+	struct asking a;
+
+	see_call(&a, call->target);
+	if (message && ctask_anyio_wrote(message)) {
+		take_message(&a);
+		message = NULL;
 	}
 	return put(&a, message);
+}
+
+void ctask_cancel_sketch(struct py_object *host, struct ctask_record *record)
+{
+	struct asking a;
+
+	see_call(&a, host);
+	a.ask.record.stack_cut = (uint16_t)a.stack.cut;
+	ctask_lock();
+	put_texts(&a, NULL, 0);
+	ctask_unlock();
+	*record = a.ask.record;
 }
 
 void ctask_cancel_begin(struct ctask_call *call, struct py_object *target,
@@ -614,7 +653,8 @@ void ctask_cancel_begin(struct ctask_call *call, struct py_object *target,
 	*call = (struct ctask_call){ .target = target };
 	if (ctask_task_ending(target) == CTASK_GOES_ON) {
 		ctask_py.PyErr_Fetch(&type, &value, &traceback);
-		call->id = record_call(call, message);
+		if (!ctask_anyio_asks(target, &call->id))
+			call->id = record_call(call, message);
 		ctask_py.PyErr_Restore(type, value, traceback);
 	}
 	call_begins(call);
@@ -643,6 +683,8 @@ void ctask_cancel_undone(struct py_object *task)
 		ctask_place_of(seen.code, seen.lasti, &facts);
 		if (facts->arguments)
 			construct = ctask_frame_local(seen.frame, 0);
+		if (facts->row && facts->row->role == CTASK_ROLE_LEAVES)
+			return;
 	}
 	/* A group also takes back what it did not ask, to ask it anew at once. */
 	ctask_requests_absorb(task, construct, !facts || !facts->is_group_exit);
@@ -669,6 +711,8 @@ void ctask_task_freed(struct py_object *task)
 {
 	if (ctask_requests_tasks)
 		ctask_requests_gone(task);
+	if (ctask_level_is_asked(task))
+		ctask_level_finish(task, CTASK_OUTCOME_UNKNOWN);
 	ctask_lock();
 	ctask_births_remove(task);
 	ctask_unlock();

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/history.h"
 #include "agent/python.h"
 
 /** A cancel() that is under way. On the stack of who makes it, where nobody else looks: a greenlet may put that aside. */
@@ -24,6 +25,12 @@ void ctask_cancel_begin(struct ctask_call *call, struct py_object *target,
 			struct py_object *message);
 /** It was. @p taken: cancel() returned true; else the record is taken back. */
 void ctask_cancel_end(struct ctask_call *call, bool taken);
+
+/**
+ * A scope that @p host stands in is cancelled now, and will ask those in it: fill @p record with who does it and why,
+ * as if @p host were asked. Its target, scope and message are for the caller to fill in.
+ */
+void ctask_cancel_sketch(struct py_object *host, struct ctask_record *record);
 
 /** A task calls uncancel(). */
 void ctask_cancel_undone(struct py_object *task);

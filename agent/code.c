@@ -162,6 +162,25 @@ static int slots_of(struct py_object *code)
 	return locals + cell_count - shared + free;
 }
 
+/* A file of the trio or anyio that is loaded. */
+static bool is_of_package(const char *filename)
+{
+	static const char *const packages[] = { "trio", "anyio" };
+	char path[sizeof(library)], *end;
+
+	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++) {
+		struct py_object *file;
+
+		if (!strstr(filename, packages[i]))
+			continue;
+		file = ctask_python_module_item(packages[i], "__file__");
+		end = file && ctask_text_copy(file, path, sizeof(path)) ? strrchr(path, '/') : NULL;
+		if (end && !strncmp(filename, path, (size_t)(end - path) + 1))
+			return true;
+	}
+	return false;
+}
+
 /* Everything about @p code that needs CPython. */
 static void learn_code(struct py_object *code, struct ctask_code_facts *facts, char *name,
 		       char *filename, size_t room)
@@ -190,6 +209,7 @@ static void learn_code(struct py_object *code, struct ctask_code_facts *facts, c
 	facts->takes_rest = number_attr(code, "co_flags") & CODE_VARARGS;
 	names = (struct ctask_code_names){ plain, filename, module };
 	ctask_facts_learn(facts, &names, slot_of, code);
+	facts->library |= is_of_package(filename);
 	facts->code = code;
 }
 

@@ -21,7 +21,7 @@ static void look_for_built_in(void)
 	struct inittab **table = dlsym(RTLD_DEFAULT, "PyImport_Inittab");
 
 	for (struct inittab *row = table ? *table : NULL; row && row->name; row++)
-		if (!strcmp(row->name, "_asyncio"))
+		if (!strcmp(row->name, "_asyncio") || !strcmp(row->name, "select"))
 			ctask_hooks_install((const void *)(uintptr_t)row->init);
 }
 
@@ -41,19 +41,24 @@ __attribute__((destructor)) static void leave(void)
 }
 
 /**
- * CPython loads _asyncio by this. Any other call is handed on by a jump, so that
+ * CPython loads _asyncio and select by this. Any other call is handed on by a jump, so that
  * the C library sees its caller, whose search path counts.
  */
 __attribute__((visibility("default"))) void *dlopen(const char *file, int mode)
 {
 	void *handle, *init;
+	const char *name;
 
 	if (!real_dlopen)
 		real_dlopen = (void *(*)(const char *, int))(uintptr_t)dlsym(RTLD_NEXT, "dlopen");
-	if (!file || !strstr(file, "_asyncio"))
+	if (file && strstr(file, "_asyncio"))
+		name = "PyInit__asyncio";
+	else if (file && strstr(file, "/select."))
+		name = "PyInit_select";
+	else
 		return real_dlopen(file, mode);
 	handle = real_dlopen(file, mode);
-	init = handle ? dlsym(handle, "PyInit__asyncio") : NULL;
+	init = handle ? dlsym(handle, name) : NULL;
 	if (init)
 		ctask_hooks_install(init);
 	if (handle && !init && dlerror)

@@ -11,7 +11,7 @@ enum {
 	WRAPPED = 16, /* coroutine_wrapper and the like: what they drive */
 	NEVER_SHOWN = 0xff,
 	INT_TAG = 3, /* Py_INT_TAG, Include/internal/pycore_stackref.h, 3.14 on */
-	HIDDEN_MAX = 8,
+	HIDDEN_MAX = 16,
 	HEAP_TYPE = 1 << 9, /* Py_TPFLAGS_HEAPTYPE */
 	WRAPPERS_MAX = 4,
 };
@@ -162,24 +162,36 @@ static const char *stack_end(const char *frame)
 	return frame + l->frame_locals + 8 * (size_t)depth;
 }
 
-bool ctask_frame_holds(const struct ctask_seen *seen, const struct ctask_code_facts *facts,
-		       const void *object)
+struct py_object *ctask_frame_find(const struct ctask_seen *seen,
+				   const struct ctask_code_facts *facts,
+				   bool (*is)(struct py_object *object, const void *arg),
+				   const void *arg)
 {
 	const char *end = stack_end(seen->frame);
 	const char *at = seen->frame + ctask_py.layout.frame_locals + 8 * (size_t)facts->slots;
 
 	if (!end || end < at || end - at > STACK_SLOTS_MAX * 8)
-		return false;
+		return NULL;
 	for (; at < end; at += 8) {
-		const struct py_object *value = untagged(py_word(at, 0));
+		struct py_object *value = untagged(py_word(at, 0));
 
-		if ((const void *)value == object)
-			return true;
-		if (py_is(value, ctask_py.PyMethod_Type) &&
-		    ((const struct py_method *)value)->self == (const struct py_object *)object)
-			return true;
+		if (py_is(value, ctask_py.PyMethod_Type))
+			value = ((const struct py_method *)value)->self;
+		if (value && is(value, arg))
+			return value;
 	}
-	return false;
+	return NULL;
+}
+
+static bool is_that(struct py_object *object, const void *that)
+{
+	return (const void *)object == that;
+}
+
+bool ctask_frame_holds(const struct ctask_seen *seen, const struct ctask_code_facts *facts,
+		       const void *object)
+{
+	return ctask_frame_find(seen, facts, is_that, object);
 }
 
 /* --- generators --- */

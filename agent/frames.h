@@ -41,6 +41,15 @@ struct py_object *ctask_frame_value(const char *frame, const struct ctask_local 
 bool ctask_frame_holds(const struct ctask_seen *seen, const struct ctask_code_facts *facts,
 		       const void *object);
 
+/**
+ * The same of an object that is not known: the first one, or the object of a method, for which @p is
+ * says so, given @p arg; NULL when there is none.
+ */
+struct py_object *ctask_frame_find(const struct ctask_seen *seen,
+				   const struct ctask_code_facts *facts,
+				   bool (*is)(struct py_object *object, const void *arg),
+				   const void *arg);
+
 /** An await chain that is gone along: begin with at, the coroutine, and the rest zero. */
 struct ctask_chain {
 	struct py_object *at;

@@ -12,6 +12,7 @@
 #include "agent/code.h"
 #include "agent/history.h"
 #include "agent/hooks.h"
+#include "agent/level.h"
 #include "agent/lock.h"
 #include "agent/loops.h"
 #include "agent/portable.h"
@@ -21,9 +22,10 @@
 #include "agent/serve.h"
 #include "agent/stack.h"
 #include "agent/tasks.h"
+#include "agent/trio.h"
 
 enum ctask_guest_state ctask_guest_state;
-bool ctask_guest_serves_again;
+bool ctask_guest_serves_again, ctask_guest_knows_asyncio;
 __thread bool ctask_guest_forks __attribute__((tls_model("initial-exec")));
 
 /*
@@ -65,6 +67,7 @@ static void forget_the_parent(void)
 	ctask_stack_forget();
 	ctask_loops_forget();
 	ctask_cancel_forget();
+	ctask_level_forget();
 }
 
 /*
@@ -91,22 +94,46 @@ static size_t history_bytes(void)
 	return bytes > CTASK_HISTORY_BYTES_MAX ? CTASK_HISTORY_BYTES_MAX : bytes;
 }
 
+/* asyncio may come later, where trio is there. */
+static int meet_asyncio(void)
+{
+	int ret = ctask_tasks_meet();
+
+	ctask_guest_knows_asyncio = !ret;
+	if (!ret)
+		ctask_pytask_hook();
+	return ret;
+}
+
+bool ctask_guest_meet_asyncio(void)
+{
+	struct py_object *type, *value, *traceback;
+
+	ctask_py.PyErr_Fetch(&type, &value, &traceback);
+	meet_asyncio();
+	ctask_py.PyErr_Restore(type, value, traceback);
+	return ctask_guest_knows_asyncio;
+}
+
 static int begin(void)
 {
 	static bool watches;
 	int ret = ctask_python_meet();
 
 	if (!ret)
-		ret = ctask_tasks_meet();
+		ret = meet_asyncio();
+	if (ret == -EAGAIN && ctask_trio_meet())
+		ret = 0;
 	if (!ret)
 		ret = ctask_history_make(history_bytes(), ctask_py.version);
 	if (!ret)
 		ret = ctask_requests_make(ctask_writer.header->record_room);
 	if (!ret)
 		ret = ctask_cancel_make();
+	if (!ret)
+		ret = ctask_level_make(ctask_writer.header->record_room);
 	if (ret)
 		return ret;
-	ctask_pytask_hook();
 	if (!watches && (ctask_py.Py_AtExit(python_has_ended) ||
 			 pthread_atfork(step_aside, parent_goes_on, forget_the_parent)))
 		return -ENOTSUP;

@@ -23,6 +23,11 @@ bool ctask_guest_begin(void);
 /** Let it serve again. */
 void ctask_guest_serve(void);
 
+/** asyncio was imported, and is known. */
+extern bool ctask_guest_knows_asyncio;
+/** Get to know it, where only trio was there when the agent began. Needs the GIL. */
+bool ctask_guest_meet_asyncio(void);
+
 /** True when the agent records in this process. */
 static inline bool ctask_guest_is_ready(void)
 {
@@ -30,10 +35,10 @@ static inline bool ctask_guest_is_ready(void)
 }
 
 /**
- * True when the agent records what this thread does; begins if that has not been
+ * True when the agent records what this thread does, be it on asyncio or trio; begins if that has not been
  * tried. It records the main interpreter of a process: asyncio's types are others in each. Needs the GIL.
  */
-static inline bool ctask_guest_ready(void)
+static inline bool ctask_guest_records(void)
 {
 	if (__builtin_expect(ctask_guest_forks, false))
 		return false;
@@ -43,6 +48,12 @@ static inline bool ctask_guest_ready(void)
 		return ctask_py.interpreter_now() == ctask_py.interpreter &&
 		       !ctask_py.is_finalizing();
 	return ctask_guest_state == CTASK_GUEST_NEW && ctask_guest_begin();
+}
+
+/** The same, where it is asyncio's tasks that are at work. */
+static inline bool ctask_guest_ready(void)
+{
+	return ctask_guest_records() && (ctask_guest_knows_asyncio || ctask_guest_meet_asyncio());
 }
 
 #endif

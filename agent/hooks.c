@@ -1,12 +1,15 @@
-/* hooks.c - the functions of _asyncio that the agent puts its own before. */
+/* hooks.c - the functions of _asyncio and select that the agent puts its own before. */
 #include "agent/hooks.h"
 
+#include "agent/anyio.h"
 #include "agent/cancel.h"
 #include "agent/guest.h"
 #include "agent/image.h"
+#include "agent/level.h"
 #include "agent/loops.h"
 #include "agent/python.h"
 #include "agent/requests.h"
+#include "agent/trio.h"
 
 /*
  * Each does what the function behind it does, and notes what went by. Where
@@ -19,7 +22,7 @@ static py_noargs cancel_noargs, uncancel, cancelling, task_wakeup, set_running_l
 static py_fastcall cancel_fastcall;
 static py_init task_init;
 static py_dealloc task_dealloc;
-static py_call step_call, wakeup_call;
+static py_call step_call, wakeup_call, epoll_new;
 
 static struct py_object *hook_cancel_noargs(struct py_object *self, struct py_object *unused)
 {
@@ -68,8 +71,10 @@ static struct py_object *hook_set_running_loop(struct py_object *self, struct py
 {
 	struct py_object *result = set_running_loop(self, loop);
 
-	if (result && ctask_guest_ready())
+	if (result && ctask_guest_ready()) {
 		ctask_loops_run(loop == ctask_py.none ? NULL : loop);
+		ctask_anyio_look();
+	}
 	return result;
 }
 
@@ -85,6 +90,7 @@ static int hook_task_init(struct py_object *self, struct py_object *args, struct
 	if (ret || !ctask_guest_ready())
 		return ret;
 	ctask_task_born(self);
+	ctask_anyio_look();
 	if (ctask_requests_tasks) /* an eager task has had its first step by now */
 		ctask_requests_settle(self);
 	return 0;
@@ -106,8 +112,12 @@ static void before_step(struct py_object *task)
 
 static void after_step(struct py_object *task)
 {
-	if (ctask_requests_tasks && !ctask_guest_forks)
+	if (ctask_guest_forks)
+		return;
+	if (ctask_requests_tasks)
 		ctask_requests_settle(task);
+	if (ctask_level_tasks)
+		ctask_anyio_settle(task);
 }
 
 static struct py_object *call_wrapper(py_call call, struct py_object *self, struct py_object *args,
@@ -143,6 +153,14 @@ static struct py_object *hook_task_wakeup(struct py_object *self, struct py_obje
 	return result;
 }
 
+/* trio makes one where a run begins: until then its own functions, which are Python's, are not looked for. */
+static struct py_object *hook_epoll_new(struct py_object *type, struct py_object *args,
+					struct py_object *kwargs)
+{
+	ctask_trio_hook();
+	return epoll_new(type, args, kwargs);
+}
+
 /* Put @p hook before the function at @p where, which *before then leads to. */
 static void put_before(void **where, void *hook, void *before)
 {
@@ -176,8 +194,9 @@ void ctask_hooks_install(const void *address)
 
 	if (!ctask_image_find(address, &tables))
 		return;
-	for (struct py_method_def *def = tables.task.methods; def->name; def++)
+	for (struct py_method_def *def = tables.task.methods; def && def->name; def++)
 		hook_method(def);
+	put_before(tables.epoll.new, (void *)hook_epoll_new, &epoll_new);
 	put_before(tables.task.init, (void *)hook_task_init, &task_init);
 	put_before(tables.task.dealloc, (void *)hook_task_dealloc, &task_dealloc);
 	put_before(tables.step.call, (void *)hook_step_call, &step_call);

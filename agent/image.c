@@ -13,6 +13,7 @@ enum { SEGMENTS = 16, PAGE = 4096, SLOTS_MAX = 200, METHODS_MAX = 200 };
 
 struct segment {
 	const char *start, *end;
+	const char *data_end; /* from here on it is zero when it is loaded */
 	bool writable;
 };
 
@@ -36,7 +37,8 @@ static int note_segments(struct dl_phdr_info *info, size_t size, void *data)
 		if (header->p_type != PT_LOAD)
 			continue;
 		image->segments[image->count++] =
-			(struct segment){ start, start + header->p_memsz, header->p_flags & PF_W };
+			(struct segment){ start, start + header->p_memsz, start + header->p_filesz,
+					  header->p_flags & PF_W };
 		ours |= image->address >= start && image->address < start + header->p_memsz;
 	}
 	return ours;
@@ -51,6 +53,17 @@ static bool within(const struct image *image, const void *at, size_t size)
 		if (start >= image->segments[i].start && start < image->segments[i].end &&
 		    (size_t)(image->segments[i].end - start) >= size)
 			return true;
+	return false;
+}
+
+/* May be one of the names that are looked for: a text that nobody writes to. Most words are not; it must not take long. */
+static bool is_literal(const struct image *image, const char *at)
+{
+	for (int i = 0; i < image->count; i++)
+		if (at >= image->segments[i].start && at < image->segments[i].end)
+			return !image->segments[i].writable &&
+			       (size_t)(image->segments[i].end - at) >= sizeof("select.epoll") &&
+			       strchr("_Tst", *at) && *at;
 	return false;
 }
 
@@ -91,6 +104,9 @@ static void take_spec(const struct image *image, const struct py_type_spec *spec
 		case PY_TP_METHODS:
 			ret->methods = slot->value;
 			break;
+		case PY_TP_NEW:
+			ret->new = &slot->value;
+			break;
 		default:
 			break;
 		}
@@ -112,6 +128,7 @@ static void take_type(const struct image *image, char *word, struct ctask_type_t
 		ret->call = (void **)&type->call;
 		ret->dealloc = (void **)&type->dealloc;
 		ret->init = (void **)&type->init;
+		ret->new = (void **)&type->new;
 		ret->methods = type->methods;
 	}
 }
@@ -126,12 +143,13 @@ static void look_at(const struct image *image, char *word, struct ctask_image_ta
 		{ "TaskStepMethWrapper", offsetof(struct ctask_image_tables, step) },
 		{ "_asyncio.TaskStepMethWrapper", offsetof(struct ctask_image_tables, step) },
 		{ "TaskWakeupMethWrapper", offsetof(struct ctask_image_tables, wakeup) },
+		{ "select.epoll", offsetof(struct ctask_image_tables, epoll) },
 	};
 	struct py_method_def *def = (void *)word;
 	const char *name = *(char **)word;
 	bool is_def;
 
-	if (!within(image, name, sizeof("task_wakeup")))
+	if (!is_literal(image, name))
 		return;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (is_text(image, name, types[i].name))
@@ -157,10 +175,10 @@ bool ctask_image_find(const void *address, struct ctask_image_tables *ret)
 
 		if (!segment->writable)
 			continue;
-		for (uintptr_t at = start; at + 8 <= (uintptr_t)segment->end; at += 8)
+		for (uintptr_t at = start; at + 8 <= (uintptr_t)segment->data_end; at += 8)
 			look_at(&image, (char *)at, ret);
 	}
-	return ret->task.init && ret->task.methods;
+	return (ret->task.init && ret->task.methods) || ret->epoll.new;
 }
 
 void *ctask_image_replace(void **where, void *function)

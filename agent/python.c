@@ -230,6 +230,22 @@ struct py_object *ctask_python_module(const char *name)
 	return modules ? ctask_py.PyDict_GetItemString(modules, name) : NULL;
 }
 
+bool ctask_python_imported(struct ctask_import *import)
+{
+	struct py_object *modules;
+	int64_t count;
+
+	if (import->imported)
+		return true;
+	modules = ctask_py.PyImport_GetModuleDict();
+	count = modules ? ctask_py.PyDict_Size(modules) : 0;
+	if (count == import->modules)
+		return false;
+	import->modules = count;
+	import->imported = ctask_python_module(import->name) != NULL;
+	return import->imported;
+}
+
 struct py_object *ctask_python_module_item(const char *module, const char *name)
 {
 	struct py_object *found = ctask_python_module(module);

@@ -61,6 +61,8 @@ struct py_type {
 	void *descr_get, *descr_set;
 	int64_t dictoffset;
 	py_init init;
+	void *alloc;
+	py_call new;
 };
 
 /** PyType_Slot and PyType_Spec, Include/object.h */
@@ -74,7 +76,7 @@ struct py_type_spec {
 	unsigned flags;
 	struct py_type_slot *slots;
 };
-enum { PY_TP_CALL = 50, PY_TP_DEALLOC = 52, PY_TP_INIT = 60, PY_TP_METHODS = 64 };
+enum { PY_TP_CALL = 50, PY_TP_DEALLOC = 52, PY_TP_INIT = 60, PY_TP_METHODS = 64, PY_TP_NEW = 65 };
 
 /** PyCFunctionObject, PyMethodObject: the parts that are used. */
 struct py_cfunction {
@@ -95,6 +97,7 @@ struct py_method {
 	F(PyThreadState_Get, void *, (void))                                                       \
 	F(PyEval_GetFrame, struct py_object *, (void))                                             \
 	F(PyImport_GetModuleDict, struct py_object *, (void))                                      \
+	F(PyDict_Size, int64_t, (struct py_object *))                                              \
 	F(PyDict_GetItemString, struct py_object *, (struct py_object *, const char *))            \
 	F(PyDict_GetItemWithError, struct py_object *, (struct py_object *, struct py_object *))   \
 	F(PyModule_GetDict, struct py_object *, (struct py_object *))                              \
@@ -109,6 +112,12 @@ struct py_method {
 	F(PyBytes_Size, int64_t, (struct py_object *))                                             \
 	F(PyTuple_Size, int64_t, (struct py_object *))                                             \
 	F(PyTuple_GetItem, struct py_object *, (struct py_object *, int64_t))                      \
+	F(PyList_Size, int64_t, (struct py_object *))                                              \
+	F(PyList_GetItem, struct py_object *, (struct py_object *, int64_t))                       \
+	F(PySet_Size, int64_t, (struct py_object *))                                               \
+	F(PyObject_GetIter, struct py_object *, (struct py_object *))                              \
+	F(PyIter_Next, struct py_object *, (struct py_object *))                                   \
+	F(PyWeakref_NewRef, struct py_object *, (struct py_object *, struct py_object *))          \
 	F(PyLong_AsLongLong, long long, (struct py_object *))                                      \
 	F(PyLong_FromUnsignedLong, struct py_object *, (unsigned long))                            \
 	F(PyFloat_AsDouble, double, (struct py_object *))                                          \
@@ -129,6 +138,8 @@ struct py_method {
 	T(PyFloat_Type)                                                                            \
 	T(PyBytes_Type)                                                                            \
 	T(PyTuple_Type)                                                                            \
+	T(PyList_Type)                                                                             \
+	T(PySet_Type)                                                                              \
 	T(PyCode_Type)                                                                             \
 	T(PyFrame_Type)                                                                            \
 	T(PyCell_Type)                                                                             \
@@ -220,6 +231,14 @@ struct py_object *ctask_python_field(struct py_object *object, struct py_type *o
 
 /** A module of sys.modules, borrowed; NULL when it is not there. */
 struct py_object *ctask_python_module(const char *name);
+/** A module that may be imported at any time. Begin with its name, and the rest zero. */
+struct ctask_import {
+	const char *name;
+	bool imported;
+	int64_t modules; /**< as many were there when it was not */
+};
+/** True from when it is imported on. At next to no cost while nothing is imported. */
+bool ctask_python_imported(struct ctask_import *import);
 /** An attribute of a module of sys.modules, borrowed; NULL when it is not there. */
 struct py_object *ctask_python_module_item(const char *module, const char *name);
 

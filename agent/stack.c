@@ -75,9 +75,8 @@ static void see_task(struct ctask_stack_seen *ret, struct py_object *coro)
 		place(ret, i, &last_task);
 }
 
-void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
+void ctask_stack_of_coro(struct ctask_stack_seen *ret, struct py_object *coro)
 {
-	struct py_object *coro = ctask_task_coro(task);
 	uint32_t learnt;
 
 	ret->count = ret->cut = 0;
@@ -89,6 +88,11 @@ void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
 		if (learnt == ctask_codes_learnt)
 			break;
 	}
+}
+
+void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task)
+{
+	ctask_stack_of_coro(ret, ctask_task_coro(task));
 }
 
 uint32_t ctask_stack_coroutine(struct py_object *coro)

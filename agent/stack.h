@@ -20,7 +20,9 @@ struct ctask_stack_seen {
 
 /** What runs in this thread. */
 void ctask_stack_of_thread(struct ctask_stack_seen *ret);
-/** Where the suspended @p task stands. */
+/** Where a suspended coroutine stands. */
+void ctask_stack_of_coro(struct ctask_stack_seen *ret, struct py_object *coro);
+/** Where the suspended @p task of asyncio stands. */
 void ctask_stack_of_task(struct ctask_stack_seen *ret, struct py_object *task);
 
 /** In a forked child, whose places are numbered anew. */

@@ -186,6 +186,25 @@ int ctask_narrow_to_task(struct ctask_snapshot *snap, const char *which, struct 
 	return keep(snap, tasks, runtimes, err);
 }
 
+int ctask_narrow_to_program(struct ctask_snapshot *snap, struct ctask_error *err)
+{
+	auto_free uint32_t *tasks = create_map(snap->task_count, 0);
+	auto_free uint32_t *runtimes = create_map(snap->runtime_count, 0);
+	uint32_t hidden = 0;
+
+	if (!tasks || !runtimes)
+		return ctask_fail(err, ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < snap->task_count; i++) {
+		if (!snap->tasks[i].system)
+			continue;
+		tasks[i] = CTASK_NONE;
+		hidden++;
+		if (snap->tasks[i].runtime < snap->runtime_count)
+			snap->runtimes[snap->tasks[i].runtime].hidden_count++;
+	}
+	return hidden ? keep(snap, tasks, runtimes, err) : 0;
+}
+
 int ctask_narrow_to_thread(struct ctask_snapshot *snap, int32_t thread_id, struct ctask_error *err)
 {
 	auto_free uint32_t *tasks = create_map(snap->task_count, CTASK_NONE);

@@ -6,7 +6,7 @@
 #include "model/snapshot.h"
 
 /*
- * Both change @p snap in place. What stays is what was there: edges between
+ * All change @p snap in place. What stays is what was there: edges between
  * tasks that stay, scopes that own or are owned by tasks that stay, and every
  * problem. A runtime's task_count still counts all its tasks.
  */
@@ -17,6 +17,9 @@
  * roots without its other branches. -ENOENT when there is no such task.
  */
 int ctask_narrow_to_task(struct ctask_snapshot *snap, const char *which, struct ctask_error *err);
+
+/** Keep what is the program's own: all but the system tasks, which the runtimes' hidden_count counts then. -ENOMEM. */
+int ctask_narrow_to_program(struct ctask_snapshot *snap, struct ctask_error *err);
 
 /** Keep the runtimes, with their tasks, of thread @p thread_id. -ENOENT when it runs none. */
 int ctask_narrow_to_thread(struct ctask_snapshot *snap, int32_t thread_id, struct ctask_error *err);

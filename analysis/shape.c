@@ -9,6 +9,7 @@
 #include "analysis/asking.h"
 #include "analysis/intern.h"
 #include "analysis/number.h"
+#include "analysis/standing.h"
 #include "analysis/story.h"
 #include "model/cleanup.h"
 
@@ -22,10 +23,11 @@
 struct shapes {
 	const struct ctask_graph *graph;
 	const struct ctask_snapshot *snap;
-	struct ctask_intern texts, stacks, own, whole, children;
+	struct ctask_intern texts, stacks, own, whole, children, scopes;
 	const bool *unread;
-	uint32_t *look;	 /* of each task, in whole */
-	uint32_t *entry; /* of each child: what is returned */
+	struct ctask_groups owned; /* the scopes of each task */
+	uint32_t *look;		   /* of each task, in whole */
+	uint32_t *entry;	   /* of each child: what is returned */
 	/* Texts seen last, by their address: neighbours often share them. */
 	const char *last_wait, *last_coroutine;
 	uint32_t last_wait_number, last_coroutine_number;
@@ -40,6 +42,7 @@ struct look {
 	uint32_t coroutine, stack, wait, runtime;
 	uint64_t wait_id;
 	uint8_t state, wait_kind, has_wait_left, unread;
+	uint32_t scopes;      /* those that are told */
 	uint8_t stop, origin; /* of a request to stop: how far it has come, and why it was made */
 	uint32_t times, place, exception; /* the same: how often, where, by what failure */
 };
@@ -57,10 +60,12 @@ static void shapes_fini(struct shapes *s)
 	ctask_intern_fini(&s->own);
 	ctask_intern_fini(&s->whole);
 	ctask_intern_fini(&s->children);
+	ctask_intern_fini(&s->scopes);
 	free(s->look);
 	free(s->entry);
 	free(s->wait);
 	free(s->key);
+	ctask_groups_fini(&s->owned);
 }
 
 /* Copy @p text with each number in it as one byte that no text has. */
@@ -131,6 +136,25 @@ static bool asking_look(struct shapes *s, const struct ctask_task *task, struct 
 	return !cause->exception_type || look->exception != 0;
 }
 
+/* The scopes that are told of a task, but for their times and reasons; 0 when there are none. */
+static uint32_t scopes_look(struct shapes *s, uint32_t task)
+{
+	uint32_t look = 0;
+
+	for (uint32_t i = s->owned.first[task]; i < s->owned.first[task + 1]; i++) {
+		const struct ctask_scope *scope = &s->snap->scopes[s->owned.items[i]];
+		const uint32_t key[] = { look, scope->kind, scope->cancel_called, scope->shield,
+					 !isnan(scope->deadline_in_s) };
+
+		if (!ctask_scope_tells(s->snap, scope))
+			continue;
+		look = ctask_intern(&s->scopes, key, sizeof(key));
+		if (look++ == UINT32_MAX)
+			return UINT32_MAX;
+	}
+	return look;
+}
+
 /* The look of the task alone, or UINT32_MAX when out of memory. */
 static uint32_t own_look(struct shapes *s, uint32_t task)
 {
@@ -143,7 +167,9 @@ static uint32_t own_look(struct shapes *s, uint32_t task)
 	look.stack = ctask_intern(&s->stacks, t->stack_count ? ctask_task_stack(s->snap, t) : &task,
 				  t->stack_count * sizeof(uint32_t));
 	look.wait = wait_text(s, t->wait_text);
-	if (look.coroutine == UINT32_MAX || look.stack == UINT32_MAX || look.wait == UINT32_MAX)
+	look.scopes = scopes_look(s, task);
+	if (look.coroutine == UINT32_MAX || look.stack == UINT32_MAX || look.wait == UINT32_MAX ||
+	    look.scopes == UINT32_MAX)
 		return UINT32_MAX;
 	look.runtime = t->runtime;
 	look.state = t->state;
@@ -216,7 +242,7 @@ uint32_t *ctask_shapes(const struct ctask_graph *graph, const struct ctask_snaps
 
 	s.look = malloc(((size_t)top + 1) * sizeof(*s.look));
 	s.entry = malloc(((size_t)graph->child_room + 1) * sizeof(*s.entry));
-	if (!s.look || !s.entry)
+	if (!s.look || !s.entry || ctask_groups_by_owner(&s.owned, snap))
 		return NULL;
 	for (uint32_t i = top; i-- > 0;) {
 		uint32_t task = graph->visit[i];

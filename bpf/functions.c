@@ -134,15 +134,18 @@ const struct ctask_code_facts *ctask_function_facts(struct ctask_functions *f,
 
 void ctask_functions_forget(struct ctask_functions *f)
 {
-	ctask_text library = f->codes->library_folder;
+	struct ctask_library libraries[CTASK_LIBRARIES_MAX];
+	uint32_t count = f->codes->library_count;
 
+	memcpy(libraries, f->codes->libraries, sizeof(libraries));
 	for (uint32_t i = 0; i < f->room; i++) {
 		free(f->known[i]);
 		f->known[i] = NULL;
 	}
 	f->fresh_count = 0;
 	ctask_codes_forget(f->codes);
-	f->codes->library_folder = library;
+	memcpy(f->codes->libraries, libraries, sizeof(libraries));
+	f->codes->library_count = count;
 	f->stale = false;
 }
 

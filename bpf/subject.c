@@ -198,7 +198,7 @@ int ctask_subject_begin(struct ctask_subject *s, size_t history_bytes, struct ct
 int ctask_subject_fork(const struct ctask_subject *parent, pid_t pid, size_t history_bytes,
 		       struct ctask_subject **ret_subject, struct ctask_error *err)
 {
-	ctask_text folder = parent->walk.codes.library_folder;
+	ctask_text folder = ctask_codes_folder(&parent->walk.codes, "asyncio");
 	struct ctask_subject *s = NULL;
 	int ret = create(pid, &s, err);
 
@@ -209,8 +209,7 @@ int ctask_subject_fork(const struct ctask_subject *parent, pid_t pid, size_t his
 		s->asyncio = parent->asyncio;
 		begin_walk(s);
 		if (folder)
-			s->walk.codes.library_folder =
-				ctask_texts_add(s->snap->texts, folder, strlen(folder));
+			ctask_codes_add_folder(&s->walk.codes, folder);
 		ret = begin_history(s, history_bytes, err);
 	}
 	if (ret) {

@@ -182,6 +182,7 @@ static int consider(struct ctask_process_list *list, pid_t pid, char *cmdline)
 		return 0;
 	e.access = access_of(code);
 	e.has_asyncio = glance.has_asyncio;
+	e.has_trio = glance.has_trio;
 	e.task_count = glance.task_count;
 	e.implementation = keep(list, glance.implementation);
 	e.version = keep(list, glance.version);

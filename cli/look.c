@@ -22,6 +22,7 @@ enum {
 	OPTION_MAX_PAUSE,
 	OPTION_NO_PAUSE,
 	OPTION_SOURCE,
+	OPTION_SYSTEM,
 	OPTION_TASK,
 	OPTION_THREAD,
 };
@@ -38,6 +39,8 @@ static const struct argp_option options[] = {
 	{ "task", OPTION_TASK, "NAME|ID", 0,
 	  "Only the tasks of this name (or this 0x… id), what they wait for, and who waits for them",
 	  1 },
+	{ "system", OPTION_SYSTEM, NULL, 0,
+	  "Show the runtime's own tasks too, such as trio's system tasks", 1 },
 	{ "thread", OPTION_THREAD, "TID", 0, "Only the tasks of this thread's event loop", 1 },
 	{ NULL, 0, NULL, 0, "How to read:", 2 },
 	{ "core", OPTION_CORE, "FILE", 0, "Read a core file instead of a process", 2 },
@@ -131,6 +134,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_SOURCE:
 		look->source = parse_source(arg, state);
+		return 0;
+	case OPTION_SYSTEM:
+		look->system = true;
 		return 0;
 	case OPTION_TASK:
 		look->task = arg;
@@ -247,6 +253,8 @@ static int narrow(const struct ctask_look *look, struct ctask_snapshot *snap,
 		ret = ctask_narrow_to_thread(snap, look->thread_id, err);
 	if (!ret && look->task)
 		ret = ctask_narrow_to_task(snap, look->task, err);
+	else if (!ret && look->format->for_people && !look->system)
+		ret = ctask_narrow_to_program(snap, err);
 	/* Of a history, what is about the tasks that are left. */
 	if (!ret && (look->thread_id || look->task) && ctask_fit_history(snap))
 		ret = ctask_fail(err, ENOMEM, "out of memory");

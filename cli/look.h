@@ -27,6 +27,7 @@ struct ctask_look {
 	enum ctask_look_source source;
 	const char *core, *exe;
 	const char *task;
+	bool system;	   /**< the runtime's own tasks too, where they are left out else */
 	int32_t thread_id; /**< 0 = all */
 };
 

@@ -26,7 +26,7 @@ _ctaskctl() {
 	done
 
 	local display="--ascii --utf-8 --long --color= --help --usage --version"
-	local look="--task= --thread= --core= --exe= --max-pause= --no-pause --source= --format= --json"
+	local look="--task= --system --thread= --core= --exe= --max-pause= --no-pause --source= --format= --json"
 	case $command:$prev in
 	run:--dir)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

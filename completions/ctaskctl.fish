@@ -30,6 +30,7 @@ complete -c ctaskctl -l usage -d 'Show usage in short'
 complete -c ctaskctl -l version -d 'Show the version'
 
 complete -c ctaskctl -n $looks -l task -x -d 'Only these tasks, what they wait for, and who waits for them'
+complete -c ctaskctl -n $looks -l system -d 'The tasks of the runtime itself too'
 complete -c ctaskctl -n $looks -l thread -x -d 'Only the tasks of the event loop of this thread'
 complete -c ctaskctl -n $looks -l core -r -F -d 'Read a core file'
 complete -c ctaskctl -n $looks -l exe -r -F -d 'The executable that the core file came from'

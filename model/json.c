@@ -93,6 +93,8 @@ static void write_runtimes(struct ctask_json_writer *w, const struct ctask_snaps
 		ctask_json_text(w, "loop", r->loop);
 		ctask_json_int(w, "task_count", r->task_count);
 		ctask_json_text(w, "library", r->library);
+		ctask_json_texts(w, "libraries", snap->libraries, snap->library_count);
+		ctask_json_text(w, "package_version", r->package_version);
 		ctask_json_end_object(w);
 	}
 	ctask_json_end_array(w);
@@ -185,6 +187,8 @@ static void write_tasks(struct ctask_json_writer *w, const struct ctask_snapshot
 		ctask_json_known_int(w, "runtime", t->runtime < snap->runtime_count, t->runtime);
 		ctask_json_word(w, "state", ctask_task_state_words[t->state]);
 		ctask_json_text(w, "coroutine", t->coroutine);
+		if (t->system)
+			ctask_json_bool(w, "system", true);
 		write_stack(w, snap, t, &frames);
 		ctask_json_known_int(w, "cancel_requests", t->cancel_requests >= 0,
 				     t->cancel_requests);
@@ -324,6 +328,10 @@ int ctask_json_write_processes(const struct ctask_process_list *list, FILE *out,
 			ctask_json_bool(&w, "asyncio", e->has_asyncio);
 		else
 			ctask_json_null(&w, "asyncio");
+		if (read)
+			ctask_json_bool(&w, "trio", e->has_trio);
+		else
+			ctask_json_null(&w, "trio");
 		ctask_json_known_int(&w, "task_count", read, e->task_count);
 		ctask_json_word(&w, "access", ctask_access_words[e->access]);
 		ctask_json_text(&w, "reason", e->reason);

@@ -70,6 +70,11 @@ bool ctask_json_take_bool(struct ctask_json_door *door, const struct cJSON *obje
 	return cJSON_IsTrue(item);
 }
 
+bool ctask_json_take_flag(struct ctask_json_door *door, const struct cJSON *object, const char *key)
+{
+	return cJSON_HasObjectItem(object, key) && ctask_json_take_bool(door, object, key);
+}
+
 double ctask_json_take_seconds(struct ctask_json_door *door, const struct cJSON *object,
 			       const char *key)
 {
@@ -196,6 +201,12 @@ const struct cJSON *ctask_json_take_object(struct ctask_json_door *door, const s
 		return item;
 	ctask_json_refuse(door, key, "is no object");
 	return NULL;
+}
+
+const struct cJSON *ctask_json_take_some(struct ctask_json_door *door, const struct cJSON *object,
+					 const char *key)
+{
+	return cJSON_HasObjectItem(object, key) ? ctask_json_take_array(door, object, key) : NULL;
 }
 
 const struct cJSON *ctask_json_take_array(struct ctask_json_door *door, const struct cJSON *object,

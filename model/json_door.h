@@ -36,6 +36,9 @@ int64_t ctask_json_take_known_int(struct ctask_json_door *door, const struct cJS
 				  const char *key, int64_t least, int64_t most, int64_t none);
 bool ctask_json_take_bool(struct ctask_json_door *door, const struct cJSON *object,
 			  const char *key);
+/** The same; a key that is not there is false. */
+bool ctask_json_take_flag(struct ctask_json_door *door, const struct cJSON *object,
+			  const char *key);
 /** NAN for null. */
 double ctask_json_take_seconds(struct ctask_json_door *door, const struct cJSON *object,
 			       const char *key);
@@ -54,6 +57,9 @@ uint32_t ctask_json_take_word(struct ctask_json_door *door, const struct cJSON *
 /** The object, or NULL for null. */
 const struct cJSON *ctask_json_take_object(struct ctask_json_door *door, const struct cJSON *object,
 					   const char *key);
+/** The array, or NULL when the key is not there. */
+const struct cJSON *ctask_json_take_some(struct ctask_json_door *door, const struct cJSON *object,
+					 const char *key);
 /** The array; NULL only after a failure. */
 const struct cJSON *ctask_json_take_array(struct ctask_json_door *door, const struct cJSON *object,
 					  const char *key);

@@ -6,7 +6,7 @@
 #include "model/json_door.h"
 #include "model/snapshot.h"
 
-enum { CTASK_JSON_LIBRARIES_MAX = 8 };
+enum { CTASK_JSON_LIBRARIES_MAX = CTASK_LIBRARIES_MAX };
 
 /** The distinct frames of a snapshot, or of a history. */
 struct ctask_json_places {

@@ -281,6 +281,29 @@ static void note_library(struct reading *r, ctask_text library)
 		r->libraries[r->library_count++] = library;
 }
 
+/* Those of the whole process are told with each of its runtimes. */
+static void take_libraries(struct reading *r, const cJSON *object, bool first)
+{
+	const cJSON *item, *items = ctask_json_take_some(&r->door, object, "libraries");
+
+	cJSON_ArrayForEach(item, items)
+	{
+		const char *text = cJSON_IsString(item) ? item->valuestring : NULL;
+		ctask_text kept;
+
+		if (!text) {
+			ctask_json_refuse(&r->door, "libraries", "has a folder that is no text");
+			return;
+		}
+		kept = ctask_texts_add_checked(r->door.texts, text, strlen(text));
+		if (!kept)
+			ctask_json_no_memory(&r->door);
+		note_library(r, kept);
+		if (kept && first)
+			(void)ctask_snapshot_add_library(r->snap, kept);
+	}
+}
+
 static void take_runtime(struct reading *r, const cJSON *object, uint32_t index)
 {
 	struct ctask_json_door *door = &r->door;
@@ -303,7 +326,9 @@ static void take_runtime(struct reading *r, const cJSON *object, uint32_t index)
 	runtime->task_count =
 		(uint32_t)ctask_json_take_int(door, object, "task_count", 0, UINT32_MAX);
 	runtime->library = ctask_json_take_text(door, object, "library");
+	runtime->package_version = ctask_json_take_text(door, object, "package_version");
 	note_library(r, runtime->library);
+	take_libraries(r, object, index == 0);
 }
 
 /* --- tasks, edges, scopes --- */
@@ -438,6 +463,7 @@ static void take_task(struct reading *r, const cJSON *object, uint32_t index)
 	task->state = (uint8_t)ctask_json_take_word(door, object, "state", ctask_task_state_words,
 						    CTASK_DONE + 1);
 	task->coroutine = ctask_json_take_text(door, object, "coroutine");
+	task->system = ctask_json_take_flag(door, object, "system");
 	take_stack(r, object);
 	task->cancel_requests = (int32_t)ctask_json_take_known_int(door, object, "cancel_requests",
 								   0, INT32_MAX, -1);

@@ -16,6 +16,14 @@ enum ctask_role {
 	CTASK_ROLE_DECIDES_OR_OWNER,
 	/** Stops what is left; the task that runs `main` was interrupted if a KeyboardInterrupt is on its way. */
 	CTASK_ROLE_RUNNER,
+	/** Keeps a child in a nursery of its own, the row's scope, until it has started. */
+	CTASK_ROLE_STARTS,
+	/** Enters a scope that lies below what the user wrote: that is `self`. */
+	CTASK_ROLE_ENTERS,
+	/** Asks each task in a scope: that is the row's, else `self`. Whoever cancelled the scope asked. */
+	CTASK_ROLE_DELIVERS,
+	/** Leaves a scope: what it takes back is what that asked. */
+	CTASK_ROLE_LEAVES,
 	/** Runs callbacks or a whole loop: nothing of the library asked, whatever lies further out. */
 	CTASK_ROLE_BOUNDARY,
 };
@@ -30,10 +38,11 @@ struct ctask_origin_row {
 	enum ctask_role role;
 	enum ctask_origin origin;
 	enum ctask_through through;
-	const char *scope;  /**< the local that is the construct: its id */
-	const char *delay;  /**< the local that is its delay in seconds */
-	const char *when;   /**< the local that is its deadline, in seconds of the loop's clock */
-	const char *failed; /**< the local that is the task that failed */
+	const char *scope; /**< the local that is the construct: its id */
+	const char *delay; /**< the local that is its delay in seconds */
+	const char *when;  /**< the local that is its deadline, in seconds of the loop's clock */
+	const char *
+		failed; /**< the local that is the task that failed; of DELIVERS, the one that is asked */
 	const char *exception; /**< the local that is the failure */
 	const char *fired;     /**< the attribute of the construct that is true once it has asked */
 	const char *main;      /**< the local that is the coroutine that is run */

@@ -24,7 +24,7 @@ struct ctask_process_entry {
 	ctask_text user;	   /**< NULL when the host has no name for the uid */
 	ctask_text implementation; /**< "CPython"; NULL when not known */
 	ctask_text version;	   /**< "3.13.5"; NULL when not known */
-	bool has_asyncio;
+	bool has_asyncio, has_trio;
 	uint32_t task_count;
 	enum ctask_access access;
 	ctask_text reason; /**< why not, one line for people; NULL with CTASK_ACCESS_YES */

@@ -86,6 +86,7 @@ void ctask_snapshot_destroy(struct ctask_snapshot *snap)
 void ctask_snapshot_clear(struct ctask_snapshot *snap)
 {
 	snap->runtime_count = 0;
+	snap->library_count = 0;
 	snap->task_count = 0;
 	snap->frame_count = 0;
 	snap->stack_frame_count = 0;
@@ -160,6 +161,14 @@ int ctask_snapshot_add_edge(struct ctask_snapshot *snap, uint32_t waiter, uint32
 		return -ENOMEM;
 	snap->edges[snap->edge_count++] =
 		(struct ctask_edge){ .waiter = waiter, .awaited = awaited, .kind = (uint8_t)kind };
+	return 0;
+}
+
+int ctask_snapshot_add_library(struct ctask_snapshot *snap, ctask_text folder)
+{
+	if (snap->library_count == CTASK_LIBRARIES_MAX)
+		return -ENOMEM;
+	snap->libraries[snap->library_count++] = folder;
 	return 0;
 }
 

@@ -72,13 +72,17 @@ struct ctask_frame {
 };
 
 struct ctask_runtime {
-	const char *kind;	    /**< "asyncio" (static string) */
+	const char *kind;	    /**< "asyncio", "trio" (static string) */
 	const char *implementation; /**< "cpython" (static string) */
 	ctask_text version;	    /**< "3.13.5", with "a1" and the like where there is more */
-	int64_t interpreter;	    /**< the interpreter's own number, 0 = the main one */
+	ctask_text
+		package_version; /**< of a runtime that is a package, such as trio: "0.22.0"; NULL when not known */
+	int64_t interpreter; /**< the interpreter's own number, 0 = the main one */
 	int32_t thread_id; /**< native id as the reader sees it; -1 when no thread runs the loop */
-	ctask_text loop;   /**< name of the loop's type */
+	ctask_text loop;   /**< name of the loop's type; NULL where there is no such thing */
 	uint32_t task_count;
+	uint32_t
+		hidden_count; /**< of these, system tasks that were left out: see analysis/narrow.h */
 	ctask_text
 		library; /**< folder of the runtime's own code, with its final slash; NULL when not known */
 };
@@ -94,6 +98,7 @@ struct ctask_task {
 	int32_t cancel_requests; /**< cancel() calls not undone by uncancel(); -1 where the runtime has no count */
 	uint8_t state;	     /**< enum ctask_task_state */
 	uint8_t wait_kind;   /**< enum ctask_wait_kind; NONE unless state is WAITING */
+	bool system;	     /**< one of the runtime's own (trio), not of the program */
 	bool cancel_pending; /**< a request that has not been delivered yet */
 	bool cancel_handled; /**< its CancelledError is being handled now: cleanup, or a group that ends */
 	/**
@@ -156,6 +161,9 @@ struct ctask_capture_facts {
 
 struct ctask_history;
 
+/** Folders of one process; those of the runtimes that ctask knows are a dozen. */
+enum { CTASK_LIBRARIES_MAX = 32 };
+
 /**
  * A snapshot owns all that it points to, text included: texts live as long as
  * the snapshot. Arrays grow by the ctask_snapshot_add_… functions; their
@@ -179,6 +187,9 @@ struct ctask_snapshot {
 	uint32_t edge_count, edge_room;
 	struct ctask_scope *scopes;
 	uint32_t scope_count, scope_room;
+	ctask_text libraries
+		[CTASK_LIBRARIES_MAX]; /**< folders of the runtimes' own code, with their final slash */
+	uint32_t library_count;
 	struct ctask_problem *problems;
 	uint32_t problem_count, problem_room;
 	uint64_t problems_untold; /**< problems past CTASK_PROBLEMS_MAX, counted only */
@@ -195,7 +206,7 @@ enum { CTASK_PROBLEMS_MAX = 1000 };
 struct ctask_snapshot *ctask_snapshot_create(void);
 /** NULL is fine. */
 void ctask_snapshot_destroy(struct ctask_snapshot *snap);
-/** Forget runtimes, tasks, frames, edges, scopes and problems; the history, texts and process facts stay. */
+/** Forget runtimes, libraries, tasks, frames, edges, scopes and problems; the history, texts and process facts stay. */
 void ctask_snapshot_clear(struct ctask_snapshot *snap);
 
 /*
@@ -212,6 +223,8 @@ int ctask_snapshot_push_stack(struct ctask_snapshot *snap, uint32_t frame);
 /** 0 or -ENOMEM. Does not look for duplicates. */
 int ctask_snapshot_add_edge(struct ctask_snapshot *snap, uint32_t waiter, uint32_t awaited,
 			    enum ctask_edge_kind kind);
+/** @p folder is one of the runtimes' own code; borrowed from the texts. 0 or -ENOMEM: there are CTASK_LIBRARIES_MAX. */
+int ctask_snapshot_add_library(struct ctask_snapshot *snap, ctask_text folder);
 /** Name a part that could not be read; from then on the snapshot is not complete. 0 or -ENOMEM. */
 int ctask_snapshot_add_problem(struct ctask_snapshot *snap, uint64_t task, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

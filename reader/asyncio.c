@@ -5,91 +5,44 @@
 #include <string.h>
 
 #include "model/cleanup.h"
+#include "reader/scopes.h"
 #include "reader/walk.h"
 
 enum {
 	PENDING = 0, /* fut_state (Modules/_asynciomodule.c) */
 };
 
-/* What is looked up in sys.modules and in the modules found there. */
+/* What asyncio's modules hold. */
 struct registers {
-	uint64_t tasks_module, futures_module, c_module;
 	uint64_t all_tasks, scheduled_tasks, eager_tasks; /* WeakSet, WeakSet, set */
 };
 
-struct wanted {
-	const char *name;
-	uint64_t *value;
-};
-
-/* Find several str keys of a dict in one pass. */
-static int find_keys(struct ctask_heap *heap, uint64_t dict, const struct wanted *wanted,
-		     size_t count)
-{
-	struct ctask_iter iter;
-	uint64_t key, value;
-	int ret = ctask_dict_iter(heap, dict, &iter);
-
-	if (ret)
-		return ret;
-	while (ctask_iter_next(&iter, &key, &value))
-		for (size_t i = 0; i < count; i++)
-			if (!*wanted[i].value && ctask_str_is(heap, key, wanted[i].name)) {
-				*wanted[i].value = value;
-				break;
-			}
-	return iter.error;
-}
-
-static int find_in_module(struct ctask_heap *heap, uint64_t module, const struct wanted *wanted,
-			  size_t count)
-{
-	uint64_t dict;
-
-	if (!module)
-		return 0;
-	if (ctask_kind_of(heap, module) != CTASK_KIND_MODULE)
-		return 0; /* somebody put something else there */
-	if (ctask_heap_u64(heap, module + heap->layout.module_dict, &dict))
-		return -EFAULT;
-	return find_keys(heap, dict, wanted, count);
-}
-
-static int find_registers(struct ctask_walk *walk, uint64_t interp, struct registers *ret)
+static int find_registers(struct ctask_walk *walk, struct registers *ret)
 {
 	struct ctask_heap *heap = &walk->heap;
-	uint64_t modules, functions[3] = { 0 };
+	uint64_t functions[3] = { 0 };
 	int err;
 
 	*ret = (struct registers){ 0 };
 	heap->py_task_type = 0;
 	heap->py_future_type = 0;
-	if (ctask_heap_u64(heap, interp + heap->layout.interp_modules, &modules))
-		return -EFAULT;
-	if (!modules)
-		return 0; /* just starting */
-	err = find_keys(heap, modules,
-			(struct wanted[]){ { "asyncio.tasks", &ret->tasks_module },
-					   { "asyncio.futures", &ret->futures_module },
-					   { "_asyncio", &ret->c_module } },
-			3);
-	if (!err)
-		err = find_in_module(
-			heap, ret->tasks_module,
-			(struct wanted[]){ { "_PyTask", &heap->py_task_type },
-					   { "_all_tasks", &ret->all_tasks },
-					   { "_scheduled_tasks", &ret->scheduled_tasks },
-					   { "_eager_tasks", &ret->eager_tasks },
-					   { "gather", &functions[0] },
-					   { "shield", &functions[1] },
-					   { "wait", &functions[2] } },
-			7);
-	for (size_t i = 0; !err && i < ARRAY_SIZE(functions) && !walk->codes.library_folder; i++)
+	err = ctask_module_find(
+		heap, walk->modules.asyncio_tasks,
+		(struct ctask_wanted[]){ { "_PyTask", &heap->py_task_type },
+					 { "_all_tasks", &ret->all_tasks },
+					 { "_scheduled_tasks", &ret->scheduled_tasks },
+					 { "_eager_tasks", &ret->eager_tasks },
+					 { "gather", &functions[0] },
+					 { "shield", &functions[1] },
+					 { "wait", &functions[2] } },
+		7);
+	for (size_t i = 0;
+	     !err && i < ARRAY_SIZE(functions) && !ctask_codes_folder(&walk->codes, "asyncio"); i++)
 		ctask_codes_set_library(&walk->codes, functions[i]);
 	if (!err)
-		err = find_in_module(heap, ret->futures_module,
-				     (struct wanted[]){ { "_PyFuture", &heap->py_future_type } },
-				     1);
+		err = ctask_module_find(
+			heap, walk->modules.asyncio_futures,
+			(struct ctask_wanted[]){ { "_PyFuture", &heap->py_future_type } }, 1);
 	return err;
 }
 
@@ -97,8 +50,9 @@ static int find_registers(struct ctask_walk *walk, uint64_t interp, struct regis
  * 3.14 on: where the lists of tasks lie is told by the target, through the state of _asyncio.
  * *ret_usable is false when that table cannot be; then nothing may be read by it.
  */
-static int take_asyncio_debug(struct ctask_walk *walk, uint64_t c_module, bool *ret_usable)
+static int take_asyncio_debug(struct ctask_walk *walk, bool *ret_usable)
 {
+	const uint64_t c_module = walk->modules.asyncio_c;
 	struct ctask_layout *l = &walk->heap.layout, told = *l;
 	uint8_t table[CTASK_ASYNCIO_DEBUG_BYTES];
 	struct ctask_error err;
@@ -241,7 +195,7 @@ uint32_t ctask_asyncio_add_runtime(struct ctask_walk *walk, const struct ctask_t
 	runtime->kind = "asyncio";
 	runtime->implementation = "cpython";
 	runtime->interpreter = walk->interp_id;
-	runtime->library = walk->codes.library_folder;
+	runtime->library = ctask_codes_folder(&walk->codes, "asyncio");
 	runtime->version = ctask_texts_format(snap->texts, "%s", walk->python->version);
 	if (type) {
 		const char *name = ctask_type_short_name(type);
@@ -261,60 +215,16 @@ static int runtime_of_loop(struct ctask_walk *walk, uint64_t loop, uint32_t *ret
 				  : ctask_table_put(&walk->loop_index, loop ? loop : 1, *ret);
 }
 
-static int push_stack(struct ctask_walk *walk)
-{
-	const struct ctask_chain *chain = &walk->chain;
-
-	for (uint32_t i = chain->count; i-- > 0;) {
-		int ret = ctask_snapshot_push_stack(walk->snap, chain->links[i].frame);
-
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-static const char *chain_problem(int error)
-{
-	switch (error) {
-	case -ELOOP:
-		return "its await chain is a circle";
-	case -E2BIG:
-		return "its await chain is longer than ctask follows";
-	case -ENODATA:
-		return "it is running, but on no thread's stack (a greenlet may have put it aside)";
-	default:
-		return "its await chain could not be read to the end";
-	}
-}
-
 /* The part of a task that is its coroutine: stack, state, what it waits for. */
 static int read_coroutine(struct ctask_walk *walk, uint32_t index,
 			  const struct ctask_task_view *view)
 {
-	struct ctask_stacks stacks = { .tops = walk->stack_tops, .count = walk->thread_count };
-	struct ctask_snapshot *snap = walk->snap;
-	struct ctask_chain *chain = &walk->chain;
-	struct ctask_task *task;
-	int ret, bad = 0;
+	const struct ctask_chain *chain = &walk->chain;
+	int ret = ctask_walk_read_chain(walk, index, view->coro);
+	struct ctask_task *task = &walk->snap->tasks[index];
 
-	chain->count = 0; /* of the task before this one */
-	chain->executing = false;
-	if (view->coro)
-		bad = ctask_chain_read(&walk->codes, &stacks, view->coro, chain);
-	if (bad == -ENOMEM)
-		return bad;
-	/* Between the end of its coroutine and its own; on the way onto a thread's stack. */
-	walk->unsettled += (view->coro && !bad && !chain->count && chain->done) || bad == -ENODATA;
-	ret = push_stack(walk);
-	if (!ret && bad)
-		ret = ctask_snapshot_add_problem(snap, view->addr, "%s", chain_problem(bad));
 	if (ret)
 		return ret;
-	task = &snap->tasks[index];
-	task->cancel_handled = chain->handles_cancel;
-	if (chain->count)
-		task->coroutine = snap->frames[chain->links[0].frame].name;
 	if (chain->executing)
 		task->state = CTASK_RUNNING;
 	else if (!view->fut_waiter ||
@@ -323,9 +233,11 @@ static int read_coroutine(struct ctask_walk *walk, uint32_t index,
 		task->state = CTASK_READY;
 	else
 		task->state = CTASK_WAITING;
-	if (!chain->executing)
+	if (walk->modules.anyio_asyncio)
+		ret = ctask_scopes_hide_library(walk);
+	if (!ret && !chain->executing)
 		ret = ctask_scopes_read(walk, index);
-	if (!ret && snap->tasks[index].state == CTASK_WAITING)
+	if (!ret && walk->snap->tasks[index].state == CTASK_WAITING)
 		ret = ctask_waits_read(walk, view);
 	return ret;
 }
@@ -369,6 +281,8 @@ static int read_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index
 	}
 	if (!ret)
 		ret = read_coroutine(walk, index, &view);
+	if (!ret)
+		ret = ctask_anyio_read_child(walk, index);
 	return ret ? ret : ctask_waiters_read(walk, &view, index);
 }
 
@@ -450,14 +364,6 @@ static int walk_list(struct ctask_walk *walk, uint64_t head)
 	return ret;
 }
 
-static int tell(struct ctask_walk *walk, int error, const char *what)
-{
-	if (!error || error == -ENOMEM || walk->heap.pages->error)
-		return error;
-	walk->unsettled += error == -EAGAIN;
-	return ctask_snapshot_add_problem(walk->snap, 0, "%s could not be read to its end", what);
-}
-
 static int walk_registers(struct ctask_walk *walk, uint64_t interp, const struct registers *regs,
 			  uint32_t first_thread)
 {
@@ -466,21 +372,24 @@ static int walk_registers(struct ctask_walk *walk, uint64_t interp, const struct
 
 	if (l->task_node != CTASK_NO_FIELD) {
 		for (uint32_t i = first_thread; !ret && i < walk->thread_count; i++)
-			ret = tell(walk,
-				   walk_list(walk, walk->threads[i].tstate +
-							   l->tstate_asyncio_tasks_head),
-				   "a thread's list of tasks");
+			ret = ctask_walk_tell(walk,
+					      walk_list(walk, walk->threads[i].tstate +
+								      l->tstate_asyncio_tasks_head),
+					      "a thread's list of tasks");
 		if (!ret)
-			ret = tell(walk, walk_list(walk, interp + l->interp_asyncio_tasks_head),
-				   "the interpreter's list of tasks");
+			ret = ctask_walk_tell(
+				walk, walk_list(walk, interp + l->interp_asyncio_tasks_head),
+				"the interpreter's list of tasks");
 	}
 	if (!ret && regs->all_tasks)
-		ret = tell(walk, walk_weak_set(walk, regs->all_tasks), "asyncio.tasks._all_tasks");
+		ret = ctask_walk_tell(walk, walk_weak_set(walk, regs->all_tasks),
+				      "asyncio.tasks._all_tasks");
 	if (!ret && regs->scheduled_tasks)
-		ret = tell(walk, walk_weak_set(walk, regs->scheduled_tasks),
-			   "asyncio.tasks._scheduled_tasks");
+		ret = ctask_walk_tell(walk, walk_weak_set(walk, regs->scheduled_tasks),
+				      "asyncio.tasks._scheduled_tasks");
 	if (!ret && regs->eager_tasks)
-		ret = tell(walk, walk_set(walk, regs->eager_tasks), "asyncio.tasks._eager_tasks");
+		ret = ctask_walk_tell(walk, walk_set(walk, regs->eager_tasks),
+				      "asyncio.tasks._eager_tasks");
 	return ret;
 }
 
@@ -531,16 +440,16 @@ int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_
 {
 	struct registers regs;
 	bool usable;
-	int ret = find_registers(walk, interp, &regs);
+	int ret = find_registers(walk, &regs);
 
 	if (ret)
-		return tell(walk, ret, "sys.modules");
-	if (!regs.tasks_module)
+		return ctask_walk_tell(walk, ret, "asyncio's modules");
+	if (!walk->modules.asyncio_tasks)
 		return 0;
 	walk->has_asyncio = true;
-	ret = take_asyncio_debug(walk, regs.c_module, &usable);
+	ret = take_asyncio_debug(walk, &usable);
 	if (ret)
-		return tell(walk, ret, "asyncio's own table");
+		return ctask_walk_tell(walk, ret, "asyncio's own table");
 	if (!usable)
 		return 0;
 	ret = walk_registers(walk, interp, &regs, first_thread);

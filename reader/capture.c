@@ -436,10 +436,11 @@ int ctask_capture_process(pid_t pid, const struct ctask_capture_options *options
 	ret = init(&c, false);
 	if (!ret)
 		ret = take_picture(&c);
-	if (!ret && !c.walk.has_asyncio)
-		ret = ctask_fail(err, ENOTSUP,
-				 "process %d runs CPython %s, but has not loaded asyncio", (int)pid,
-				 c.python.version);
+	if (!ret && !c.walk.has_asyncio && !c.walk.has_trio)
+		ret = ctask_fail(
+			err, ENOTSUP,
+			"process %d runs CPython %s, but has loaded neither asyncio nor trio",
+			(int)pid, c.python.version);
 	/*
 	 * What failed on a process that was ending failed for that reason, whatever
 	 * it looked like. A picture that was taken before its end is a good one,
@@ -476,6 +477,7 @@ int ctask_glance_process(pid_t pid, struct ctask_glance *ret_glance, struct ctas
 	if (!ret) {
 		snprintf(glance.version, sizeof(glance.version), "%s", c.python.version);
 		glance.has_asyncio = c.walk.has_asyncio;
+		glance.has_trio = c.walk.has_trio;
 		glance.task_count = c.snap->task_count;
 		*ret_glance = glance;
 	}
@@ -555,10 +557,11 @@ static int capture_core(struct capture *c, const struct ctask_core *core, const 
 	if (ret)
 		return ctask_fail(c->err, -ret, "the core file '%s' could not be read: %s", path,
 				  strerror(-ret));
-	if (!c->walk.has_asyncio)
-		return ctask_fail(c->err, ENOTSUP,
-				  "'%s' is of CPython %s, which had not loaded asyncio", path,
-				  c->python.version);
+	if (!c->walk.has_asyncio && !c->walk.has_trio)
+		return ctask_fail(
+			c->err, ENOTSUP,
+			"'%s' is of CPython %s, which had loaded neither asyncio nor trio", path,
+			c->python.version);
 	c->snap->capture.elapsed_us = (uint64_t)((now_ns() - c->start_ns) / 1000);
 	return 0;
 }

@@ -53,7 +53,7 @@ int ctask_capture_core(const char *core, const char *exe, struct ctask_snapshot 
 struct ctask_glance {
 	char implementation[32]; /**< "CPython"; empty when it is no runtime that ctask knows */
 	char version[32];	 /**< "3.13.5" */
-	bool has_asyncio;
+	bool has_asyncio, has_trio;
 	uint32_t task_count; /**< 0 when not counted */
 };
 

@@ -2,8 +2,11 @@
 #include "reader/code.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "model/cleanup.h"
 
 #define LIBRARY_FILE "asyncio/tasks.py"
 
@@ -33,7 +36,7 @@ void ctask_codes_forget(struct ctask_codes *codes)
 	for (uint32_t i = 0; i < codes->code_count; i++)
 		code_destroy(codes->codes[i]);
 	codes->code_count = 0;
-	codes->library_folder = NULL;
+	codes->library_count = 0;
 	ctask_table_clear(&codes->index);
 	ctask_table_clear(&codes->places);
 }
@@ -48,14 +51,88 @@ void ctask_codes_fini(struct ctask_codes *codes)
 	ctask_table_fini(&codes->places);
 }
 
-/* The file within asyncio that @p filename is, or NULL. */
+/* The name of the module whose file @p filename is, or NULL. */
 static ctask_text library_module(const struct ctask_codes *codes, ctask_text filename)
 {
-	size_t len = codes->library_folder ? strlen(codes->library_folder) : 0;
+	for (uint32_t i = 0; i < codes->library_count; i++) {
+		const struct ctask_library *library = &codes->libraries[i];
+		size_t len = strlen(library->folder);
 
-	if (!len || strncmp(filename, codes->library_folder, len) || strchr(filename + len, '/'))
-		return NULL;
-	return filename + len;
+		if (!strncmp(filename, library->folder, len) && !strchr(filename + len, '/'))
+			return filename + library->prefix;
+	}
+	return NULL;
+}
+
+/* Add a folder, the first @p len bytes of @p path. */
+static void add_library(struct ctask_codes *codes, const char *path, size_t len, size_t prefix)
+{
+	struct ctask_library library = {
+		.folder = ctask_texts_add(codes->snap->texts, path, len),
+		.prefix = prefix,
+	};
+
+	for (uint32_t i = 0; library.folder && i < codes->library_count; i++)
+		if (!strcmp(codes->libraries[i].folder, library.folder))
+			return;
+	if (!library.folder || ctask_snapshot_add_library(codes->snap, library.folder))
+		return;
+	codes->libraries[codes->library_count++] = library;
+}
+
+/* Packages of runtimes, and where in them their code is; what else lies there, such as tests, is anybody's. */
+static const struct package_row {
+	const char *package, *folder;
+} package_rows[] = {
+	{ "anyio", "" },	 { "anyio", "_backends/" },
+	{ "anyio", "_core/" },	 { "anyio", "abc/" },
+	{ "anyio", "streams/" }, { "trio", "" },
+	{ "trio", "_core/" },	 { "trio", "_subprocess_platform/" },
+};
+
+void ctask_codes_add_package(struct ctask_codes *codes, uint64_t file, const char *package)
+{
+	size_t name = strlen(package) + 1, end = name + sizeof("__init__.py") - 1, len;
+	ctask_text path;
+
+	if (ctask_str_text(codes->heap, file, codes->snap->texts, &path))
+		return;
+	len = strlen(path);
+	if (len <= end || path[len - end - 1] != '/' ||
+	    strncmp(path + len - end, package, name - 1) ||
+	    strncmp(path + len - end + name - 1, "/__init__.py", sizeof("/__init__.py")))
+		return;
+	len -= sizeof("__init__.py") - 1;
+	for (size_t i = 0; i < ARRAY_SIZE(package_rows); i++) {
+		auto_free char *folder = NULL;
+		int bytes = strcmp(package_rows[i].package, package)
+				    ? -1
+				    : asprintf(&folder, "%.*s%s", (int)len, path,
+					       package_rows[i].folder);
+
+		if (bytes > 0)
+			add_library(codes, folder, (size_t)bytes, len - name);
+	}
+}
+
+void ctask_codes_add_folder(struct ctask_codes *codes, const char *folder)
+{
+	add_library(codes, folder, strlen(folder), strlen(folder));
+}
+
+ctask_text ctask_codes_folder(const struct ctask_codes *codes, const char *package)
+{
+	size_t name = strlen(package);
+
+	for (uint32_t i = 0; i < codes->library_count; i++) {
+		ctask_text folder = codes->libraries[i].folder;
+		size_t len = strlen(folder) - 1; /* without the slash */
+
+		if (len > name && folder[len - name - 1] == '/' &&
+		    !strncmp(folder + len - name, package, name))
+			return folder;
+	}
+	return NULL;
 }
 
 void ctask_codes_set_library(struct ctask_codes *codes, uint64_t function)
@@ -77,8 +154,8 @@ void ctask_codes_set_library(struct ctask_codes *codes, uint64_t function)
 	if (len < sizeof(LIBRARY_FILE) - 1 ||
 	    strcmp(text + len - (sizeof(LIBRARY_FILE) - 1), LIBRARY_FILE))
 		return;
-	codes->library_folder =
-		ctask_texts_add(codes->snap->texts, text, len - (sizeof("tasks.py") - 1));
+	len -= sizeof("tasks.py") - 1;
+	add_library(codes, text, len, len);
 }
 
 static int read_lines(struct ctask_codes *codes, struct ctask_code *code)

@@ -18,9 +18,10 @@ struct ctask_code {
 	ctask_text plain_name;
 	ctask_text filename;
 	uint32_t first_line;
-	bool library;	   /* of the runtime itself: asyncio */
-	ctask_text module; /* when library: file within it, "tasks.py" */
-	uint32_t index;	   /* a small number, for keys */
+	bool library; /* of a runtime itself: asyncio, trio, anyio */
+	ctask_text
+		module; /* when library: its file, "tasks.py" in asyncio, else "trio/_core/_run.py" */
+	uint32_t index; /* a small number, for keys */
 	uint8_t *lines;
 	size_t lines_len;
 	/* Slots that were asked for: see ctask_code_local(). */
@@ -34,6 +35,12 @@ struct ctask_code {
 	int wait_row, callback_row;
 };
 
+/** A folder with code of a runtime. */
+struct ctask_library {
+	ctask_text folder; /* with its last slash */
+	size_t prefix;	   /* bytes of it that are no part of the name of a module */
+};
+
 /** In wait_row, callback_row: not looked for yet; looked for, there is none. */
 enum { CTASK_ROW_UNKNOWN = -2, CTASK_ROW_NONE = -1 };
 
@@ -41,8 +48,9 @@ enum { CTASK_ROW_UNKNOWN = -2, CTASK_ROW_NONE = -1 };
 struct ctask_codes {
 	struct ctask_heap *heap;     /* borrowed */
 	struct ctask_snapshot *snap; /* borrowed: texts and frames go there */
-	/* Folder of the asyncio that is loaded, with its last slash; NULL = not known. */
-	ctask_text library_folder;
+	/* Of the runtimes that are loaded: asyncio's first, if it is known. */
+	struct ctask_library libraries[CTASK_LIBRARIES_MAX];
+	uint32_t library_count;
 	struct ctask_table index; /* code address -> index into codes */
 	struct ctask_code **codes;
 	uint32_t code_count, code_room;
@@ -75,6 +83,18 @@ int ctask_code_local(struct ctask_codes *codes, struct ctask_code *code, const c
 
 /** How many slots for variables a frame of @p code has, before its value stack. -EFAULT, -EPROTO. */
 int ctask_code_slots(struct ctask_codes *codes, struct ctask_code *code);
+
+/**
+ * Learn from @p file, a str, the __file__ of a package's __init__.py, which folders
+ * are those of @p package, "trio" or "anyio". Before any of their code is looked at.
+ */
+void ctask_codes_add_package(struct ctask_codes *codes, uint64_t file, const char *package);
+
+/** @p folder, with its last slash, is asyncio's. Before any of its code is looked at. */
+void ctask_codes_add_folder(struct ctask_codes *codes, const char *folder);
+
+/** The first folder of @p package, "asyncio" too, with its last slash; NULL = not known. */
+ctask_text ctask_codes_folder(const struct ctask_codes *codes, const char *package);
 
 /**
  * Learn from the file of @p function, one of asyncio.tasks, which folder is

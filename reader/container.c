@@ -300,19 +300,21 @@ static int32_t find_shared_key(struct ctask_heap *heap, const struct ctask_type 
 	return -1;
 }
 
-static struct ctask_type_attr attr_of_type(struct ctask_heap *heap, struct ctask_type *type,
-					   const char *name)
+/* What is known of an attribute; @p scratch where the type has no room to keep it. */
+static struct ctask_type_attr *attr_of_type(struct ctask_heap *heap, struct ctask_type *type,
+					    const char *name, struct ctask_type_attr *scratch)
 {
-	struct ctask_type_attr attr = { .name = name };
+	struct ctask_type_attr *attr = scratch;
 
 	for (uint32_t i = 0; i < type->attr_count; i++)
 		if (type->attrs[i].name == name)
-			return type->attrs[i];
-	attr.slot = find_slot(heap, type->addr, name);
-	attr.value = attr.slot < 0 ? find_shared_key(heap, type, name) : -1;
-	/* A key may be added to the shared ones later in the walk of another instance: never within one picture. */
+			return &type->attrs[i];
 	if (type->attr_count < CTASK_TYPE_ATTRS)
-		type->attrs[type->attr_count++] = attr;
+		attr = &type->attrs[type->attr_count++];
+	*attr = (struct ctask_type_attr){ .name = name };
+	attr->slot = find_slot(heap, type->addr, name);
+	/* A key may be added to the shared ones later in the walk of another instance: never within one picture. */
+	attr->value = attr->slot < 0 ? find_shared_key(heap, type, name) : -1;
 	return attr;
 }
 
@@ -368,19 +370,50 @@ static int find_instance_dict(struct ctask_heap *heap, uint64_t obj, const struc
 	return 0;
 }
 
+/* As ctask_dict_get(), trying first the entry where the last instance of the type had it. */
+static int dict_get_near(struct ctask_heap *heap, uint64_t dict, struct ctask_type_attr *attr,
+			 uint64_t *ret_value)
+{
+	struct ctask_iter iter;
+	uint64_t first, key, value, at;
+	int ret = ctask_dict_iter(heap, dict, &iter);
+
+	if (ret)
+		return ret;
+	first = iter.at;
+	at = first + attr->near_entry * iter.entry_bytes;
+	if (attr->near_key && attr->near_entry < iter.left &&
+	    !ctask_heap_u64(heap, at + iter.key_offset, &key) && key == attr->near_key &&
+	    !ctask_heap_u64(
+		    heap, iter.values ? iter.values + attr->near_entry * 8 : at + iter.value_offset,
+		    &value) &&
+	    value) {
+		*ret_value = value;
+		return 0;
+	}
+	while (ctask_iter_next(&iter, &key, &value))
+		if (ctask_str_is(heap, key, attr->name)) {
+			attr->near_key = key;
+			attr->near_entry = (iter.at - first) / iter.entry_bytes - 1;
+			*ret_value = value;
+			return 0;
+		}
+	return iter.error ? iter.error : -ENOENT;
+}
+
 int ctask_attr(struct ctask_heap *heap, uint64_t obj, const char *name, uint64_t *ret_value)
 {
 	struct ctask_type *type = (struct ctask_type *)ctask_type_of(heap, obj);
-	struct ctask_type_attr attr;
+	struct ctask_type_attr scratch, *attr;
 	struct instance_dict where;
 	uint64_t value;
 	int ret;
 
 	if (!type)
 		return -EFAULT;
-	attr = attr_of_type(heap, type, name);
-	if (attr.slot >= 0) {
-		if (ctask_heap_u64(heap, obj + (uint64_t)attr.slot, &value))
+	attr = attr_of_type(heap, type, name, &scratch);
+	if (attr->slot >= 0) {
+		if (ctask_heap_u64(heap, obj + (uint64_t)attr->slot, &value))
 			return -EFAULT;
 		if (!value)
 			return -ENOENT;
@@ -391,10 +424,10 @@ int ctask_attr(struct ctask_heap *heap, uint64_t obj, const char *name, uint64_t
 	if (ret)
 		return ret;
 	if (where.dict)
-		return ctask_dict_get(heap, where.dict, name, ret_value);
-	if (!where.values || attr.value < 0)
+		return dict_get_near(heap, where.dict, attr, ret_value);
+	if (!where.values || attr->value < 0)
 		return -ENOENT;
-	if (ctask_heap_u64(heap, where.values + (uint64_t)attr.value * 8, &value))
+	if (ctask_heap_u64(heap, where.values + (uint64_t)attr->value * 8, &value))
 		return -EFAULT;
 	if (!value)
 		return -ENOENT;

@@ -242,7 +242,7 @@ static void reverse(struct ctask_chain *chain)
 
 /*
  * Whether a coroutine stands in an `except` or `finally` that a
- * CancelledError brought it to.
+ * CancelledError (trio: Cancelled) brought it to.
  */
 static bool handles_cancel(struct ctask_heap *heap, uint64_t gen)
 {
@@ -252,7 +252,8 @@ static bool handles_cancel(struct ctask_heap *heap, uint64_t gen)
 	if (ctask_heap_u64(heap, gen + heap->layout.gen_exc_value, &exception) || !exception)
 		return false;
 	type = ctask_type_of(heap, exception);
-	return type && !strcmp(ctask_type_short_name(type), "CancelledError");
+	return type && (type->addr == heap->trio_cancelled_type ||
+			!strcmp(ctask_type_short_name(type), "CancelledError"));
 }
 
 /*
@@ -333,6 +334,7 @@ static int follow(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 			chain->done |= chain->count == 0;
 			return 0;
 		}
+		chain->created |= chain->count == 0 && state == CTASK_GEN_CREATED;
 		if (chain->count == 0 && state == CTASK_GEN_EXECUTING) {
 			chain->executing = true;
 			return read_executing(codes, stacks, &frame, gen, chain);
@@ -363,6 +365,7 @@ int ctask_chain_read(struct ctask_codes *codes, const struct ctask_stacks *stack
 	chain->count = 0;
 	chain->executing = false;
 	chain->done = false;
+	chain->created = false;
 	chain->handles_cancel = false;
 	chain->end = 0;
 	while (obj) {

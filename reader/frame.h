@@ -50,6 +50,7 @@ struct ctask_chain {
 	uint32_t count, room;
 	bool executing; /* the outermost coroutine is running now */
 	bool done;	/* the outermost coroutine has ended */
+	bool created;	/* it has not begun yet */
 	bool handles_cancel; /* one of its coroutines is handling a CancelledError; of those of the thread, where it runs */
 	uint64_t end; /* what the innermost awaits and is no coroutine: a future, or 0 */
 };

@@ -54,6 +54,7 @@ struct ctask_layout {
 	uint32_t tstate_asyncio_running_loop; /* 3.13 on */
 	uint32_t tstate_asyncio_running_task; /* 3.14 on */
 	uint32_t tstate_asyncio_tasks_head;   /* 3.14 on */
+	uint32_t tstate_threading_local_key;  /* 3.13 on: the thread's key in local_dicts */
 
 	/* PyTypeObject, PyHeapTypeObject */
 	uint32_t type_name, type_basicsize, type_flags, type_members, type_base, type_dictoffset;
@@ -112,6 +113,9 @@ struct ctask_layout {
 	uint32_t function_code, function_closure;
 	uint32_t method_func, method_self, cfunction_ml, cfunction_self, cell_ref;
 	uint32_t partial_func, partial_args, module_dict, module_state;
+
+	/* _thread._local: to 3.12 its key leads through the dict of a thread, from 3.13 on it has all dicts */
+	uint32_t local_key, localdummy_dict, local_dicts;
 
 	/* _asyncio: FutureObj and TaskObj share their first part; the iterators */
 	uint32_t task_loop, task_callback0, task_callbacks, task_state;

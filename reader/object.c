@@ -41,6 +41,7 @@ void ctask_heap_forget(struct ctask_heap *heap)
 	memset(heap->near_types, 0, sizeof(heap->near_types));
 	heap->py_task_type = 0;
 	heap->py_future_type = 0;
+	heap->trio_cancelled_type = 0;
 	ctask_table_clear(&heap->type_index);
 }
 
@@ -90,6 +91,7 @@ static const struct kind_row {
 	{ "_asyncio.Future", false, CTASK_KIND_FUTURE },
 	{ "_asyncio.FutureIter", false, CTASK_KIND_FUTURE_ITER },
 	{ "_asyncio.Task", false, CTASK_KIND_TASK },
+	{ "_thread._local", false, CTASK_KIND_THREAD_LOCAL },
 	{ "anext_awaitable", true, CTASK_KIND_AWAIT_WRAPPER },
 	{ "async_generator", true, CTASK_KIND_ASYNC_GENERATOR },
 	{ "async_generator_asend", true, CTASK_KIND_AWAIT_WRAPPER },
@@ -132,6 +134,7 @@ static bool is_inherited(enum ctask_kind kind)
 	case CTASK_KIND_WEAKREF:
 	case CTASK_KIND_PARTIAL:
 	case CTASK_KIND_MODULE:
+	case CTASK_KIND_THREAD_LOCAL:
 	case CTASK_KIND_FUTURE:
 	case CTASK_KIND_TASK:
 	case CTASK_KIND_PY_FUTURE:
@@ -362,6 +365,17 @@ static bool str_matches(struct ctask_heap *heap, uint64_t addr, const char *asci
 bool ctask_str_is(struct ctask_heap *heap, uint64_t addr, const char *ascii)
 {
 	return str_matches(heap, addr, ascii, true);
+}
+
+bool ctask_str_ascii(struct ctask_heap *heap, uint64_t addr, char *to, size_t room)
+{
+	struct str_data s;
+
+	if (find_str_data(heap, addr, &s) || !s.ascii || s.length >= room ||
+	    ctask_pages_read(heap->pages, s.addr, to, (size_t)s.length))
+		return false;
+	to[s.length] = '\0';
+	return true;
 }
 
 bool ctask_str_ends_with(struct ctask_heap *heap, uint64_t addr, const char *ascii)

@@ -35,14 +35,15 @@ enum ctask_kind {
 	CTASK_KIND_ASYNC_GENERATOR,
 	CTASK_KIND_AWAIT_WRAPPER, /**< holds the next object of an await chain in its first field */
 	CTASK_KIND_FUTURE_ITER,
-	CTASK_KIND_TASK_WAKEUP, /**< 3.8, 3.9: the callback that wakes a task */
-	CTASK_KIND_FUTURE,	/**< laid out as _asyncio.Future */
-	CTASK_KIND_TASK,	/**< laid out as _asyncio.Task */
-	CTASK_KIND_PY_FUTURE,	/**< derives from the future written in Python */
-	CTASK_KIND_PY_TASK,	/**< derives from the task written in Python */
+	CTASK_KIND_TASK_WAKEUP,	 /**< 3.8, 3.9: the callback that wakes a task */
+	CTASK_KIND_THREAD_LOCAL, /**< threading.local */
+	CTASK_KIND_FUTURE,	 /**< laid out as _asyncio.Future */
+	CTASK_KIND_TASK,	 /**< laid out as _asyncio.Task */
+	CTASK_KIND_PY_FUTURE,	 /**< derives from the future written in Python */
+	CTASK_KIND_PY_TASK,	 /**< derives from the task written in Python */
 };
 
-enum { CTASK_TYPE_NAME_MAX = 128, CTASK_TYPE_ATTRS = 12, CTASK_TYPES_NEAR = 64 };
+enum { CTASK_TYPE_NAME_MAX = 128, CTASK_TYPE_ATTRS = 16, CTASK_TYPES_NEAR = 64 };
 
 /** A type of the target. Owned by the heap, valid until ctask_heap_forget(). */
 struct ctask_type {
@@ -56,6 +57,9 @@ struct ctask_type {
 		const char *name;
 		int32_t slot;  /* offset of the slot, or -1 */
 		int32_t value; /* index among the type's cached keys, or -1 */
+		/* Where the last instance with a dict had it: instances of a class mostly have the same. */
+		uint64_t near_key;
+		uint64_t near_entry;
 	} attrs[CTASK_TYPE_ATTRS];
 	uint32_t attr_count;
 };
@@ -71,6 +75,7 @@ struct ctask_heap {
 	uint32_t type_count, type_room;
 	/* The base classes of tasks and futures written in Python; 0 = not known (yet). */
 	uint64_t py_task_type, py_future_type;
+	uint64_t trio_cancelled_type; /* trio.Cancelled; 0 = not known (yet) */
 };
 
 /** @p pages is borrowed. */
@@ -99,6 +104,11 @@ int ctask_str_text(struct ctask_heap *heap, uint64_t addr, struct ctask_texts *t
 		   ctask_text *ret_text);
 /** True when the object at @p addr is a str that equals @p ascii. */
 bool ctask_str_is(struct ctask_heap *heap, uint64_t addr, const char *ascii);
+/**
+ * Read the str at @p addr, @p room - 1 characters at most, into @p to as a C string. False when it is
+ * none, or not all of it is ASCII and fits.
+ */
+bool ctask_str_ascii(struct ctask_heap *heap, uint64_t addr, char *to, size_t room);
 /** True when it is a str that ends with @p ascii. */
 bool ctask_str_ends_with(struct ctask_heap *heap, uint64_t addr, const char *ascii);
 

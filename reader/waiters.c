@@ -422,8 +422,8 @@ static int waiters_of_future(struct ctask_walk *walk, uint64_t future, bool queu
 	return ret;
 }
 
-static int add_edge(struct ctask_walk *walk, uint64_t waiter, uint32_t awaited,
-		    enum ctask_edge_kind kind)
+int ctask_waiters_add_edge(struct ctask_walk *walk, uint64_t waiter, uint32_t awaited,
+			   enum ctask_edge_kind kind)
 {
 	int ret = ctask_pages_spend(walk->heap.pages, EDGE_STEPS);
 
@@ -453,14 +453,14 @@ static int follow_target(struct ctask_walk *walk, const struct target *target,
 	if (ret || !target->obj)
 		return ret;
 	if (target->lead == TO_SELF || target->lead == TO_TASK)
-		return add_edge(walk, target->obj, awaited, target->kind);
+		return ctask_waiters_add_edge(walk, target->obj, awaited, target->kind);
 	ret = waiters_of_future(walk, target->obj, target->lead == TO_QUEUE, &first);
 	if (ret == -E2BIG)
 		return ctask_snapshot_add_problem(
 			walk->snap, view->addr,
 			"more lies between it and its waiters than ctask follows");
 	for (uint64_t i = 1; !ret && i <= walk->wakes[first]; i++)
-		ret = add_edge(walk, walk->wakes[first + i], awaited, target->kind);
+		ret = ctask_waiters_add_edge(walk, walk->wakes[first + i], awaited, target->kind);
 	return ret;
 }
 

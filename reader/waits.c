@@ -6,27 +6,9 @@
 #include <string.h>
 
 #include "model/cleanup.h"
-#include "reader/walk.h"
+#include "reader/waits.h"
 
-/* What is being put together for one task. */
-struct wait {
-	struct ctask_walk *walk;
-	const struct ctask_link *link; /* the frame whose row matched */
-	const struct ctask_code *code;
-	uint64_t self;	 /* the frame's `self`, 0 when it has none */
-	uint64_t task;	 /* its address */
-	uint64_t future; /* what the task awaits */
-	uint64_t id;	 /* the object that it is about: a lock, a queue, a future */
-	enum ctask_wait_kind kind;
-	double left_s;
-	double sleep_delay;    /* NAN unless this is a plain sleep of so many seconds */
-	ctask_text ready_text; /* instead of text, when it was made before */
-	char text[512];
-};
-
-static void say(struct wait *wait, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct wait *wait, const char *format, ...)
+void ctask_wait_say(struct ctask_wait *wait, const char *format, ...)
 {
 	size_t len = strlen(wait->text);
 	va_list args;
@@ -37,7 +19,7 @@ static void say(struct wait *wait, const char *format, ...)
 }
 
 /* "5 s", "0.25 s", "1234567 s": never an exponent. */
-static void say_seconds(struct wait *wait, const char *before, double seconds)
+void ctask_wait_say_seconds(struct ctask_wait *wait, const char *before, double seconds)
 {
 	char digits[400];
 	size_t len = (size_t)snprintf(digits, sizeof(digits), "%.3f", seconds);
@@ -49,33 +31,33 @@ static void say_seconds(struct wait *wait, const char *before, double seconds)
 		if (dot)
 			break;
 	}
-	say(wait, "%s%s s", before, digits);
+	ctask_wait_say(wait, "%s%s s", before, digits);
 }
 
-static int read_local(struct wait *wait, const char *name, uint64_t *ret)
+int ctask_wait_local(struct ctask_wait *wait, const char *name, uint64_t *ret)
 {
 	int err = ctask_link_local(&wait->walk->codes, wait->link, name, ret);
 
 	return !err && ctask_kind_of(&wait->walk->heap, *ret) == CTASK_KIND_NONE ? -ENOENT : err;
 }
 
-static int read_attr(struct wait *wait, uint64_t obj, const char *name, uint64_t *ret)
+int ctask_wait_attr(struct ctask_wait *wait, uint64_t obj, const char *name, uint64_t *ret)
 {
 	int err = obj ? ctask_attr(&wait->walk->heap, obj, name, ret) : -ENOENT;
 
 	return !err && ctask_kind_of(&wait->walk->heap, *ret) == CTASK_KIND_NONE ? -ENOENT : err;
 }
 
-static int read_int_attr(struct wait *wait, uint64_t obj, const char *name, int64_t *ret)
+int ctask_wait_int_attr(struct ctask_wait *wait, uint64_t obj, const char *name, int64_t *ret)
 {
 	uint64_t value;
-	int err = read_attr(wait, obj, name, &value);
+	int err = ctask_wait_attr(wait, obj, name, &value);
 
 	return err ? err : ctask_int_value(&wait->walk->heap, value, ret);
 }
 
 /* How many a container holds, or -1. */
-static int64_t length_of(struct wait *wait, uint64_t obj)
+int64_t ctask_wait_length_of(struct ctask_wait *wait, uint64_t obj)
 {
 	struct ctask_heap *heap = &wait->walk->heap;
 	struct ctask_items items;
@@ -91,60 +73,57 @@ static int64_t length_of(struct wait *wait, uint64_t obj)
 		return ctask_heap_u64(heap, obj + heap->layout.set_mask - 8, &count)
 			       ? -1
 			       : (int64_t)count;
+	case CTASK_KIND_DICT: /* PyDictObject.ma_used, in every version */
+		return ctask_heap_u64(heap, obj + 16, &count) ? -1 : (int64_t)count;
 	default:
 		return -1;
 	}
 }
 
-static void say_length(struct wait *wait, const char *attr, const char *format)
+void ctask_wait_say_length(struct ctask_wait *wait, const char *attr, const char *format)
 {
 	uint64_t obj;
 	int64_t count;
 
-	if (read_attr(wait, wait->self, attr, &obj))
+	if (ctask_wait_attr(wait, wait->self, attr, &obj))
 		return;
-	count = length_of(wait, obj);
+	count = ctask_wait_length_of(wait, obj);
 	if (count >= 0) {
 		char words[64];
 
 		snprintf(words, sizeof(words), format, (long long)count);
-		say(wait, ", %s", words);
+		ctask_wait_say(wait, ", %s", words);
 	}
 }
 
 /* Seconds until a TimerHandle's time. NAN when it is not the standard library's. */
-static double left_of_timer(struct wait *wait, uint64_t handle)
+static double left_of_timer(struct ctask_wait *wait, uint64_t handle)
 {
 	uint64_t when;
 	double at;
 
-	if (read_attr(wait, handle, "_when", &when) ||
+	if (ctask_wait_attr(wait, handle, "_when", &when) ||
 	    ctask_number_value(&wait->walk->heap, when, &at))
 		return NAN;
 	return at - wait->walk->now_s;
 }
 
 /* "Lock.acquire": the type as the program named it, the function as asyncio did. */
-static void say_method(struct wait *wait)
+void ctask_wait_say_method(struct ctask_wait *wait)
 {
 	const struct ctask_type *type =
 		wait->self ? ctask_type_of(&wait->walk->heap, wait->self) : NULL;
 
 	if (type)
-		say(wait, "%.64s.", ctask_type_short_name(type));
-	say(wait, "%.64s", wait->code->plain_name);
+		ctask_wait_say(wait, "%.64s.", ctask_type_short_name(type));
+	ctask_wait_say(wait, "%.64s", wait->code->plain_name);
 }
 
-static void read_sleep(struct wait *wait)
+void ctask_wait_say_sleep(struct ctask_wait *wait, uint64_t delay)
 {
 	struct ctask_walk *walk = wait->walk;
-	uint64_t delay, timer;
 	double seconds;
 
-	if (!read_local(wait, "h", &timer))
-		wait->left_s = left_of_timer(wait, timer);
-	if (ctask_link_local(&walk->codes, wait->link, "delay", &delay))
-		delay = 0;
 	if (delay && delay == walk->sleep_object) {
 		wait->ready_text = walk->sleep_text;
 		return;
@@ -158,113 +137,126 @@ static void read_sleep(struct wait *wait)
 	}
 	walk->sleep_object = 0;
 	if (isnan(seconds))
-		say(wait, "sleep");
+		ctask_wait_say(wait, "sleep");
+	else if (isinf(seconds))
+		ctask_wait_say(wait, "sleep for ever");
 	else
-		say_seconds(wait, "sleep ", seconds);
+		ctask_wait_say_seconds(wait, "sleep ", seconds);
 	wait->sleep_delay = seconds;
 }
 
-static void read_waiting(struct wait *wait)
+static void read_sleep(struct ctask_wait *wait)
 {
-	say_method(wait);
-	say_length(wait, "_waiters", "%lld waiting");
+	uint64_t delay, timer;
+
+	if (!ctask_wait_local(wait, "h", &timer))
+		wait->left_s = left_of_timer(wait, timer);
+	if (ctask_link_local(&wait->walk->codes, wait->link, "delay", &delay))
+		delay = 0;
+	ctask_wait_say_sleep(wait, delay);
 }
 
-static void read_queue(struct wait *wait)
+static void read_waiting(struct ctask_wait *wait)
+{
+	ctask_wait_say_method(wait);
+	ctask_wait_say_length(wait, "_waiters", "%lld waiting");
+}
+
+static void read_queue(struct ctask_wait *wait)
 {
 	int64_t maxsize, unfinished;
 
-	say_method(wait);
+	ctask_wait_say_method(wait);
 	if (!strcmp(wait->code->plain_name, "join")) {
-		if (!read_int_attr(wait, wait->self, "_unfinished_tasks", &unfinished))
-			say(wait, ", %lld unfinished", (long long)unfinished);
+		if (!ctask_wait_int_attr(wait, wait->self, "_unfinished_tasks", &unfinished))
+			ctask_wait_say(wait, ", %lld unfinished", (long long)unfinished);
 		return;
 	}
-	say_length(wait, "_queue", "size %lld");
-	if (!read_int_attr(wait, wait->self, "_maxsize", &maxsize)) {
+	ctask_wait_say_length(wait, "_queue", "size %lld");
+	if (!ctask_wait_int_attr(wait, wait->self, "_maxsize", &maxsize)) {
 		if (maxsize > 0)
-			say(wait, ", maxsize %lld", (long long)maxsize);
+			ctask_wait_say(wait, ", maxsize %lld", (long long)maxsize);
 		else
-			say(wait, ", no maxsize");
+			ctask_wait_say(wait, ", no maxsize");
 	}
 }
 
-static void read_socket(struct wait *wait)
+int32_t ctask_wait_socket_fd(struct ctask_wait *wait, uint64_t sock)
 {
 	enum { SOCK_FD = 16 }; /* PySocketSockObject.sock_fd, Modules/socketmodule.h */
-	uint64_t sock;
 	int32_t fd;
 
-	say(wait, "%.64s", wait->code->plain_name);
-	if (!read_local(wait, "sock", &sock) &&
-	    !ctask_pages_read(wait->walk->heap.pages, sock + SOCK_FD, &fd, sizeof(fd)) && fd >= 0 &&
-	    fd < 1 << 24)
-		say(wait, ", fd %d", fd);
+	if (ctask_pages_read(wait->walk->heap.pages, sock + SOCK_FD, &fd, sizeof(fd)) || fd < 0 ||
+	    fd >= 1 << 24)
+		return -1;
+	return fd;
 }
 
-static void read_stream(struct wait *wait)
+static void read_socket(struct ctask_wait *wait)
+{
+	uint64_t sock;
+	int32_t fd = -1;
+
+	ctask_wait_say(wait, "%.64s", wait->code->plain_name);
+	if (!ctask_wait_local(wait, "sock", &sock))
+		fd = ctask_wait_socket_fd(wait, sock);
+	if (fd >= 0)
+		ctask_wait_say(wait, ", fd %d", fd);
+}
+
+static void read_stream(struct ctask_wait *wait)
 {
 	int64_t fd;
 	uint64_t transport;
 
-	say_method(wait);
-	if (!read_attr(wait, wait->self, "_transport", &transport) &&
-	    !read_int_attr(wait, transport, "_sock_fd", &fd))
-		say(wait, ", fd %lld", (long long)fd);
+	ctask_wait_say_method(wait);
+	if (!ctask_wait_attr(wait, wait->self, "_transport", &transport) &&
+	    !ctask_wait_int_attr(wait, transport, "_sock_fd", &fd))
+		ctask_wait_say(wait, ", fd %lld", (long long)fd);
 }
 
-static void read_subprocess(struct wait *wait)
+static void read_subprocess(struct ctask_wait *wait)
 {
 	int64_t pid;
 
-	say_method(wait);
-	if (!read_int_attr(wait, wait->self, "pid", &pid) ||
-	    !read_int_attr(wait, wait->self, "_pid", &pid))
-		say(wait, ", pid %lld", (long long)pid);
+	ctask_wait_say_method(wait);
+	if (!ctask_wait_int_attr(wait, wait->self, "pid", &pid) ||
+	    !ctask_wait_int_attr(wait, wait->self, "_pid", &pid))
+		ctask_wait_say(wait, ", pid %lld", (long long)pid);
 }
 
-static void read_group(struct wait *wait)
+static void read_group(struct ctask_wait *wait)
 {
-	say(wait, "task group");
-	say_length(wait, "_tasks", "%lld left");
+	ctask_wait_say(wait, "task group");
+	ctask_wait_say_length(wait, "_tasks", "%lld left");
 }
 
-static void read_wait(struct wait *wait)
+static void read_wait(struct ctask_wait *wait)
 {
 	uint64_t counter;
 	int64_t count;
 
-	say(wait, "wait");
-	if (!read_local(wait, "counter", &counter) &&
+	ctask_wait_say(wait, "wait");
+	if (!ctask_wait_local(wait, "counter", &counter) &&
 	    !ctask_int_value(&wait->walk->heap, counter, &count))
-		say(wait, ", %lld left", (long long)count);
-	if (!read_local(wait, "timeout_handle", &counter))
+		ctask_wait_say(wait, ", %lld left", (long long)count);
+	if (!ctask_wait_local(wait, "timeout_handle", &counter))
 		wait->left_s = left_of_timer(wait, counter);
 }
 
-static void read_as_completed(struct wait *wait)
+static void read_as_completed(struct ctask_wait *wait)
 {
-	say(wait, "as_completed");
-	say_length(wait, "_todo", "%lld left"); /* from 3.13 on, where it is a class */
+	ctask_wait_say(wait, "as_completed");
+	ctask_wait_say_length(wait, "_todo", "%lld left"); /* from 3.13 on, where it is a class */
 }
 
-static void read_function(struct wait *wait)
+static void read_function(struct ctask_wait *wait)
 {
-	say_method(wait);
+	ctask_wait_say_method(wait);
 }
 
-/*
- * The frames of asyncio that mean something to a user. The outermost one of
- * those in which a task stands decides: readline, not the readuntil and the
- * _wait_for_data inside of it. An attribute of self, where one is named, tells
- * classes with methods of one name apart in versions without qualified names.
- */
-static const struct wait_row {
-	const char *module, *function; /* NULL: any function of the module */
-	const char *attribute;	       /* that self must have; NULL: none */
-	enum ctask_wait_kind kind;
-	void (*read)(struct wait *wait);
-} wait_rows[] = {
+/* Checked against the library of 3.8 to 3.15. */
+static const struct ctask_wait_row asyncio_rows[] = {
 	{ "base_events.py", "getaddrinfo", NULL, CTASK_WAIT_EXECUTOR, read_function },
 	{ "base_events.py", "getnameinfo", NULL, CTASK_WAIT_EXECUTOR, read_function },
 	{ "base_events.py", "shutdown_default_executor", NULL, CTASK_WAIT_EXECUTOR, read_function },
@@ -304,14 +296,30 @@ static bool is_in(const struct ctask_code *code, const char *module, const char 
 	       (!function || !strcmp(code->plain_name, function));
 }
 
+static const struct ctask_wait_rows asyncio_waits = { asyncio_rows, ARRAY_SIZE(asyncio_rows) };
+
+/* The table about the runtime that @p code is of; NULL for the program's own. */
+static const struct ctask_wait_rows *rows_of(const struct ctask_code *code)
+{
+	if (!code->module)
+		return NULL;
+	if (!strncmp(code->module, "trio/", strlen("trio/")))
+		return &ctask_trio_waits;
+	if (!strncmp(code->module, "anyio/", strlen("anyio/")))
+		return &ctask_anyio_waits;
+	return &asyncio_waits;
+}
+
 /* The first row about this function; CTASK_ROW_NONE for those that mean nothing to a user. */
 static int first_row(struct ctask_code *code)
 {
+	const struct ctask_wait_rows *table = rows_of(code);
+
 	if (code->wait_row != CTASK_ROW_UNKNOWN)
 		return code->wait_row;
 	code->wait_row = CTASK_ROW_NONE;
-	for (size_t i = 0; code->wait_row == CTASK_ROW_NONE && i < ARRAY_SIZE(wait_rows); i++)
-		if (is_in(code, wait_rows[i].module, wait_rows[i].function))
+	for (size_t i = 0; table && code->wait_row == CTASK_ROW_NONE && i < table->count; i++)
+		if (is_in(code, table->rows[i].module, table->rows[i].function))
 			code->wait_row = (int)i;
 	return code->wait_row;
 }
@@ -320,23 +328,24 @@ static bool stands_in_wait_for(struct ctask_code *code)
 {
 	int row = first_row(code);
 
-	return row >= 0 && !wait_rows[row].read;
+	return row >= 0 && !rows_of(code)->rows[row].read;
 }
 
 /* Look at one frame; true when a row explains it. */
-static bool explain_frame(struct wait *wait, const struct ctask_link *link)
+static bool explain_frame(struct ctask_wait *wait, const struct ctask_link *link)
 {
 	struct ctask_code *code = wait->walk->codes.codes[link->code];
+	const struct ctask_wait_rows *table = rows_of(code);
 	int first = first_row(code);
 
 	if (first < 0)
 		return false;
 	wait->link = link;
 	wait->code = code;
-	if (read_local(wait, "self", &wait->self))
+	if (ctask_wait_local(wait, "self", &wait->self))
 		wait->self = 0;
-	for (size_t i = (size_t)first; i < ARRAY_SIZE(wait_rows); i++) {
-		const struct wait_row *row = &wait_rows[i];
+	for (size_t i = (size_t)first; i < table->count; i++) {
+		const struct ctask_wait_row *row = &table->rows[i];
 		uint64_t value;
 
 		if (!is_in(code, row->module, row->function) ||
@@ -372,10 +381,10 @@ bool ctask_future_is_done(struct ctask_walk *walk, uint64_t addr)
 	}
 }
 
-static void explain_future(struct wait *wait, uint64_t future, int depth);
+static void explain_future(struct ctask_wait *wait, uint64_t future, int depth);
 
 /* A plain future: its callbacks show whose it is. */
-static void explain_plain_future(struct wait *wait, uint64_t future, int depth)
+static void explain_plain_future(struct ctask_wait *wait, uint64_t future, int depth)
 {
 	struct ctask_walk *walk = wait->walk;
 	const struct ctask_type *type;
@@ -390,24 +399,24 @@ static void explain_plain_future(struct wait *wait, uint64_t future, int depth)
 				continue;
 			if (is_in(code, "futures.py", "_call_check_cancel")) {
 				wait->kind = CTASK_WAIT_EXECUTOR;
-				say(wait, "executor");
+				ctask_wait_say(wait, "executor");
 				return;
 			}
 			inner = is_in(code, "tasks.py", "_outer_done_callback")
 					? ctask_closure_cell(walk, callback, "inner")
 					: 0;
 			if (inner && depth < 8) {
-				say(wait, "shield of ");
+				ctask_wait_say(wait, "shield of ");
 				explain_future(wait, inner, depth + 1);
 				return;
 			}
 		}
 	type = ctask_type_of(&walk->heap, future);
 	wait->kind = CTASK_WAIT_FUTURE;
-	say(wait, "%.64s", type ? ctask_type_short_name(type) : "Future");
+	ctask_wait_say(wait, "%.64s", type ? ctask_type_short_name(type) : "Future");
 }
 
-static void explain_task(struct wait *wait, uint64_t task)
+static void explain_task(struct ctask_wait *wait, uint64_t task)
 {
 	struct ctask_task_view view;
 	ctask_text name = NULL;
@@ -415,9 +424,9 @@ static void explain_task(struct wait *wait, uint64_t task)
 
 	wait->kind = CTASK_WAIT_TASK;
 	if (ctask_task_view(wait->walk, task, &view)) {
-		say(wait, "a task");
+		ctask_wait_say(wait, "a task");
 	} else if (!ctask_int_value(&wait->walk->heap, view.name, &number)) {
-		say(wait, "Task-%lld", (long long)number);
+		ctask_wait_say(wait, "Task-%lld", (long long)number);
 	} else if (!ctask_str_text(&wait->walk->heap, view.name, wait->walk->snap->texts, &name)) {
 		/* Cut between characters: a byte 10xxxxxx continues one. */
 		size_t n = strlen(name);
@@ -425,13 +434,13 @@ static void explain_task(struct wait *wait, uint64_t task)
 		if (n > 120)
 			for (n = 120; n && (name[n] & 0xc0) == 0x80; n--)
 				;
-		say(wait, "%.*s%s", (int)n, name, name[n] ? "…" : "");
+		ctask_wait_say(wait, "%.*s%s", (int)n, name, name[n] ? "…" : "");
 	} else {
-		say(wait, "a task");
+		ctask_wait_say(wait, "a task");
 	}
 }
 
-static void explain_future(struct wait *wait, uint64_t future, int depth)
+static void explain_future(struct ctask_wait *wait, uint64_t future, int depth)
 {
 	struct ctask_heap *heap = &wait->walk->heap;
 	const struct ctask_type *type = ctask_type_of(heap, future);
@@ -440,7 +449,7 @@ static void explain_future(struct wait *wait, uint64_t future, int depth)
 
 	if (!type) {
 		wait->kind = CTASK_WAIT_OTHER;
-		say(wait, "something that could not be read");
+		ctask_wait_say(wait, "something that could not be read");
 		return;
 	}
 	switch (type->kind) {
@@ -451,22 +460,22 @@ static void explain_future(struct wait *wait, uint64_t future, int depth)
 	case CTASK_KIND_FUTURE:
 	case CTASK_KIND_PY_FUTURE:
 		if (!strcmp(ctask_type_short_name(type), "_GatheringFuture") &&
-		    !read_attr(wait, future, "_children", &children) &&
-		    (count = length_of(wait, children)) >= 0) {
+		    !ctask_wait_attr(wait, future, "_children", &children) &&
+		    (count = ctask_wait_length_of(wait, children)) >= 0) {
 			wait->kind = CTASK_WAIT_GATHER;
-			say(wait, "gather of %lld", (long long)count);
+			ctask_wait_say(wait, "gather of %lld", (long long)count);
 			return;
 		}
 		explain_plain_future(wait, future, depth);
 		return;
 	default:
 		wait->kind = CTASK_WAIT_OTHER;
-		say(wait, "%.64s", type->name);
+		ctask_wait_say(wait, "%.64s", type->name);
 	}
 }
 
 /* The first end of the asyncio.timeouts that a frame is inside of; NAN when there is none. */
-static double left_of_timeouts(struct wait *wait, const struct ctask_link *link)
+static double left_of_timeouts(struct ctask_wait *wait, const struct ctask_link *link)
 {
 	struct ctask_block blocks[CTASK_BLOCKS_MAX];
 	uint32_t count = ctask_blocks_of(wait->walk, wait->task, link, blocks);
@@ -485,7 +494,8 @@ struct limit {
 	double wait_for_s; /* the whole time of a wait_for; NAN when not known */
 };
 
-static void look_for_limit(struct wait *wait, const struct ctask_link *link, struct limit *first)
+static void look_for_limit(struct ctask_wait *wait, const struct ctask_link *link,
+			   struct limit *first)
 {
 	bool is_wait_for = stands_in_wait_for(wait->walk->codes.codes[link->code]);
 	struct limit limit = { .is_wait_for = is_wait_for, .wait_for_s = NAN };
@@ -493,11 +503,11 @@ static void look_for_limit(struct wait *wait, const struct ctask_link *link, str
 
 	wait->link = link;
 	/* To 3.11 wait_for has a timer of its own. */
-	if (is_wait_for && !read_local(wait, "timeout_handle", &value))
+	if (is_wait_for && !ctask_wait_local(wait, "timeout_handle", &value))
 		limit.left_s = left_of_timer(wait, value);
 	else
 		limit.left_s = left_of_timeouts(wait, link);
-	if (is_wait_for && (read_local(wait, "timeout", &value) ||
+	if (is_wait_for && (ctask_wait_local(wait, "timeout", &value) ||
 			    ctask_number_value(&wait->walk->heap, value, &limit.wait_for_s)))
 		limit.wait_for_s = NAN;
 	if (isnan(limit.left_s) ? isnan(first->left_s) && !isnan(limit.wait_for_s)
@@ -506,26 +516,29 @@ static void look_for_limit(struct wait *wait, const struct ctask_link *link, str
 }
 
 /* "…, wait_for 5 s": the limit that comes first, if one does. */
-static void add_limit(struct wait *wait, const struct limit *limit)
+static void add_limit(struct ctask_wait *wait, const struct limit *limit)
 {
 	if (isnan(limit->left_s) && isnan(limit->wait_for_s))
 		return;
 	if (wait->ready_text)
-		say(wait, "%s", wait->ready_text);
+		ctask_wait_say(wait, "%s", wait->ready_text);
 	wait->ready_text = NULL;
 	wait->sleep_delay = NAN;
 	if (!isnan(limit->wait_for_s))
-		say_seconds(wait, ", wait_for ", limit->wait_for_s);
+		ctask_wait_say_seconds(wait, ", wait_for ", limit->wait_for_s);
 	else
-		say(wait, limit->is_wait_for ? ", wait_for" : ", timeout");
+		ctask_wait_say(wait, limit->is_wait_for ? ", wait_for" : ", timeout");
 	wait->left_s = fmin(wait->left_s, limit->left_s);
 }
 
 /* Sleeps come by the thousand, with few different delays: the last one's text is kept. */
-static int keep_text(struct wait *wait, struct ctask_task *task)
+static int keep(struct ctask_wait *wait, struct ctask_task *task)
 {
 	struct ctask_walk *walk = wait->walk;
 
+	task->wait_kind = (uint8_t)wait->kind;
+	task->wait_left_s = wait->left_s;
+	task->wait_id = wait->id;
 	task->wait_text = wait->ready_text;
 	if (task->wait_text)
 		return 0;
@@ -542,7 +555,7 @@ static int keep_text(struct wait *wait, struct ctask_task *task)
  * The outermost of these that means something counts, but that a notified
  * Condition.wait is waiting for its lock again. *ret_wait_for is the innermost wait_for.
  */
-static bool explain_frames(struct wait *wait, const struct ctask_link **ret_wait_for)
+static bool explain_frames(struct ctask_wait *wait, const struct ctask_link **ret_wait_for)
 {
 	const struct ctask_chain *chain = &wait->walk->chain;
 	struct ctask_code **codes = wait->walk->codes.codes;
@@ -563,10 +576,24 @@ static bool explain_frames(struct wait *wait, const struct ctask_link **ret_wait
 			   is_in(code, "locks.py", "acquire")) {
 			wait->text[0] = '\0';
 			explained = explain_frame(wait, &chain->links[i]);
-			say(wait, ", notified in Condition.wait");
+			ctask_wait_say(wait, ", notified in Condition.wait");
 		}
 	}
 	return explained;
+}
+
+static void begin(struct ctask_wait *wait, struct ctask_walk *walk, uint64_t task)
+{
+	wait->walk = walk;
+	wait->task = task;
+	wait->future = 0;
+	wait->id = 0;
+	wait->kind = CTASK_WAIT_OTHER;
+	wait->now_s = walk->now_s;
+	wait->left_s = NAN;
+	wait->sleep_delay = NAN;
+	wait->ready_text = NULL;
+	wait->text[0] = '\0'; /* the rest is long, and need not be cleared for each task */
 }
 
 int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view)
@@ -575,23 +602,16 @@ int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view
 	struct ctask_task *task = &walk->snap->tasks[walk->snap->task_count - 1];
 	struct limit limit = { .left_s = NAN, .wait_for_s = NAN };
 	const struct ctask_link *wait_for;
-	struct wait wait;
+	struct ctask_wait wait;
 	uint64_t inner;
 
-	wait.walk = walk;
-	wait.task = view->addr;
-	wait.future = view->fut_waiter;
-	wait.id = view->fut_waiter;
-	wait.kind = CTASK_WAIT_OTHER;
-	wait.left_s = NAN;
-	wait.sleep_delay = NAN;
-	wait.ready_text = NULL;
-	wait.text[0] = '\0'; /* the rest is long, and need not be cleared for each task */
+	begin(&wait, walk, view->addr);
+	wait.future = wait.id = view->fut_waiter;
 	if (!explain_frames(&wait, &wait_for)) {
 		/* To 3.11 wait_for awaits a future of its own, on behalf of `fut`. */
 		wait.link = wait_for;
-		if (wait_for && !read_local(&wait, "waiter", &inner) &&
-		    !read_local(&wait, "fut", &inner))
+		if (wait_for && !ctask_wait_local(&wait, "waiter", &inner) &&
+		    !ctask_wait_local(&wait, "fut", &inner))
 			wait.future = wait.id = inner;
 		explain_future(&wait, wait.future, 0);
 	}
@@ -599,8 +619,18 @@ int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view
 		if (walk->in_blocks || stands_in_wait_for(walk->codes.codes[chain->links[i].code]))
 			look_for_limit(&wait, &chain->links[i], &limit);
 	add_limit(&wait, &limit);
-	task->wait_kind = (uint8_t)wait.kind;
-	task->wait_left_s = wait.left_s;
-	task->wait_id = wait.id;
-	return keep_text(&wait, task);
+	return keep(&wait, task);
+}
+
+int ctask_waits_read_frames(struct ctask_walk *walk, uint32_t index, double now_s)
+{
+	struct ctask_task *task = &walk->snap->tasks[index];
+	const struct ctask_link *wait_for;
+	struct ctask_wait wait;
+
+	begin(&wait, walk, task->id);
+	wait.now_s = now_s;
+	if (!explain_frames(&wait, &wait_for))
+		ctask_wait_say(&wait, "something of its own");
+	return keep(&wait, task);
 }

@@ -34,6 +34,7 @@ void ctask_walk_fini(struct ctask_walk *walk)
 	free(walk->stack_tops);
 	free(walk->edges);
 	free(walk->wakes);
+	free(walk->anyio_scopes);
 }
 
 static void forget(struct ctask_walk *walk)
@@ -50,9 +51,11 @@ static void forget(struct ctask_walk *walk)
 	walk->thread_count = 0;
 	walk->edge_count = 0;
 	walk->wake_count = 0;
+	walk->anyio_count = 0;
 	walk->unsettled = 0;
 	walk->sleep_object = 0;
 	walk->has_asyncio = false;
+	walk->has_trio = false;
 }
 
 /*
@@ -169,6 +172,22 @@ static int compare_edges(const void *a, const void *b)
 	return (int)x->kind - (int)y->kind;
 }
 
+/*
+ * To 3.x anyio waits for the children of a group by asyncio.wait(): a wait between the same two as
+ * a group, which stands behind it. Edges of one awaited task stand in order from @p i to @p behind.
+ */
+static bool is_wait_of_group(const struct ctask_snapshot *snap, uint32_t i, uint32_t behind)
+{
+	const struct ctask_edge *edge = &snap->edges[i];
+
+	if (edge->kind != CTASK_EDGE_WAIT)
+		return false;
+	while (++i < behind && snap->edges[i].waiter == edge->waiter)
+		if (snap->edges[i].kind == CTASK_EDGE_TASK_GROUP)
+			return true;
+	return false;
+}
+
 /* The same edge may show itself by several callbacks. Edges of one awaited task stand together. */
 static void drop_doubles(struct ctask_snapshot *snap)
 {
@@ -183,7 +202,8 @@ static void drop_doubles(struct ctask_snapshot *snap)
 			qsort(snap->edges + first, behind - first, sizeof(*snap->edges),
 			      compare_edges);
 		for (uint32_t i = first; i < behind; i++)
-			if (i == first || compare_edges(&snap->edges[i], &snap->edges[i - 1]))
+			if ((i == first || compare_edges(&snap->edges[i], &snap->edges[i - 1])) &&
+			    !is_wait_of_group(snap, i, behind))
 				snap->edges[kept++] = snap->edges[i];
 	}
 	snap->edge_count = kept;
@@ -220,6 +240,90 @@ static int settle_edges(struct ctask_walk *walk)
 	return 0;
 }
 
+int ctask_walk_tell(struct ctask_walk *walk, int error, const char *what)
+{
+	if (!error || error == -ENOMEM || walk->heap.pages->error)
+		return error;
+	walk->unsettled += error == -EAGAIN;
+	return ctask_snapshot_add_problem(walk->snap, 0, "%s could not be read to its end", what);
+}
+
+static int push_stack(struct ctask_walk *walk)
+{
+	const struct ctask_chain *chain = &walk->chain;
+
+	for (uint32_t i = chain->count; i-- > 0;) {
+		int ret = ctask_snapshot_push_stack(walk->snap, chain->links[i].frame);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static const char *chain_problem(int error)
+{
+	switch (error) {
+	case -ELOOP:
+		return "its await chain is a circle";
+	case -E2BIG:
+		return "its await chain is longer than ctask follows";
+	case -ENODATA:
+		return "it is running, but on no thread's stack (a greenlet may have put it aside)";
+	default:
+		return "its await chain could not be read to the end";
+	}
+}
+
+int ctask_walk_read_chain(struct ctask_walk *walk, uint32_t index, uint64_t coro)
+{
+	struct ctask_stacks stacks = { .tops = walk->stack_tops, .count = walk->thread_count };
+	struct ctask_snapshot *snap = walk->snap;
+	struct ctask_chain *chain = &walk->chain;
+	int ret, bad = 0;
+
+	chain->count = 0; /* of the task before this one */
+	chain->executing = false;
+	chain->created = false;
+	if (coro)
+		bad = ctask_chain_read(&walk->codes, &stacks, coro, chain);
+	if (bad == -ENOMEM)
+		return bad;
+	/* Between the end of its coroutine and its own; on the way onto a thread's stack. */
+	walk->unsettled += (coro && !bad && !chain->count && chain->done) || bad == -ENODATA;
+	ret = push_stack(walk);
+	if (!ret && bad)
+		ret = ctask_snapshot_add_problem(snap, snap->tasks[index].id, "%s",
+						 chain_problem(bad));
+	if (ret)
+		return ret;
+	snap->tasks[index].cancel_handled = chain->handles_cancel;
+	if (chain->count)
+		snap->tasks[index].coroutine = snap->frames[chain->links[0].frame].name;
+	return 0;
+}
+
+static void add_package(struct ctask_walk *walk, uint64_t module, const char *package)
+{
+	uint64_t file = 0;
+
+	if (!ctask_module_find(&walk->heap, module, &(struct ctask_wanted){ "__file__", &file },
+			       1) &&
+	    file)
+		ctask_codes_add_package(&walk->codes, file, package);
+}
+
+static int read_modules(struct ctask_walk *walk, uint64_t interp)
+{
+	int ret = ctask_modules_read(&walk->heap, interp, &walk->modules);
+
+	if (ret)
+		return ctask_walk_tell(walk, ret, "sys.modules");
+	add_package(walk, walk->modules.trio, "trio");
+	add_package(walk, walk->modules.anyio, "anyio");
+	return 0;
+}
+
 static int walk_interpreters(struct ctask_walk *walk)
 {
 	const struct ctask_layout *l = &walk->heap.layout;
@@ -241,7 +345,13 @@ static int walk_interpreters(struct ctask_walk *walk)
 		walk->interp_id = (uint32_t)id;
 		ret = read_threads(walk, interp);
 		if (!ret)
+			ret = read_modules(walk, interp);
+		if (!ret)
 			ret = ctask_asyncio_walk(walk, interp, first);
+		if (!ret)
+			ret = ctask_anyio_walk(walk);
+		if (!ret)
+			ret = ctask_trio_walk(walk, first);
 		if (!ret)
 			ret = ctask_heap_u64(&walk->heap, interp + l->interp_next, &interp);
 	}
@@ -261,7 +371,9 @@ int ctask_walk_run(struct ctask_walk *walk)
 		ret = settle_edges(walk);
 	if (!ret && !walk->count_only)
 		ret = ctask_scopes_settle(walk);
-	if (!ret && walk->has_asyncio && !walk->snap->runtime_count)
+	if (!ret && !walk->snap->runtime_count && walk->has_asyncio)
 		ret = ctask_asyncio_add_runtime(walk, NULL) == CTASK_NONE ? -ENOMEM : 0;
+	else if (!ret && !walk->snap->runtime_count && walk->has_trio)
+		ret = ctask_trio_add_runtime(walk) == CTASK_NONE ? -ENOMEM : 0;
 	return walk->heap.pages->error ? walk->heap.pages->error : ret;
 }

@@ -8,6 +8,7 @@
 #include "model/snapshot.h"
 #include "reader/code.h"
 #include "reader/frame.h"
+#include "reader/modules.h"
 #include "reader/object.h"
 #include "reader/process.h"
 #include "reader/python.h"
@@ -55,6 +56,7 @@ struct ctask_walk {
 	uint32_t thread_count, thread_room;
 
 	uint32_t interp_id;	       /* of the interpreter being read */
+	struct ctask_modules modules;  /* of the same */
 	struct ctask_table task_index; /* address -> index of the task, or NOT_PENDING */
 	struct ctask_table loop_index; /* address of the loop -> runtime */
 	struct ctask_chain chain;
@@ -62,6 +64,13 @@ struct ctask_walk {
 	uint32_t edge_count, edge_room;
 
 	struct ctask_table scope_index; /* address of a scope's object -> scope */
+
+	/* The CancelScopes of anyio met in this interpreter, and their numbers among the scopes. */
+	struct ctask_anyio_scope {
+		uint64_t cancel_scope;
+		uint32_t scope;
+	} * anyio_scopes;
+	uint32_t anyio_count, anyio_room;
 
 	/* Tasks woken through a plain future, remembered: index into wakes, count in front. */
 	struct ctask_table future_index;
@@ -88,8 +97,8 @@ struct ctask_walk {
 	 * step: seen in a target that was stopped, another instant is a better one.
 	 */
 	uint32_t unsettled;
-	bool has_asyncio;
-	bool count_only; /**< find tasks, but read neither stacks nor edges */
+	bool has_asyncio, has_trio; /**< they are imported */
+	bool count_only;	    /**< find tasks, but read neither stacks nor edges */
 };
 
 /** In task_index: a task that is done, or cannot be read. */
@@ -109,10 +118,27 @@ int ctask_walk_run(struct ctask_walk *walk);
 
 /* --- the parts; see the file of each --- */
 
+/** walk.c: @p error of reading @p what becomes a problem of the snapshot, and 0, where the walk can go on. */
+int ctask_walk_tell(struct ctask_walk *walk, int error, const char *what);
+/** walk.c: the await chain of task @p index, the one added last, into walk->chain, and its stack. */
+int ctask_walk_read_chain(struct ctask_walk *walk, uint32_t index, uint64_t coro);
+
 /** asyncio.c: the tasks of the interpreter at @p interp, whose threads are those from @p first_thread on. */
 int ctask_asyncio_walk(struct ctask_walk *walk, uint64_t interp, uint32_t first_thread);
 /** asyncio.c: read the task at @p addr, unless it was. *ret_index is CTASK_NOT_SHOWN when it is done. */
 int ctask_asyncio_add_task(struct ctask_walk *walk, uint64_t addr, uint32_t *ret_index);
+/** anyio.c: the group that has task @p index, the one added last, whose chain is walk->chain. */
+int ctask_anyio_read_child(struct ctask_walk *walk, uint32_t index);
+/** anyio.c: the scope that the task at @p host entered and that a slot of its value stack has; CTASK_NONE: none. */
+int ctask_anyio_find_slot(struct ctask_walk *walk, uint64_t slot, uint64_t host, uint32_t *ret);
+/** anyio.c: the scope of the group that the frame of @p link leaves; CTASK_NONE: it leaves none. */
+int ctask_anyio_find_exit(struct ctask_walk *walk, const struct ctask_link *link, uint32_t *ret);
+/** anyio.c: the scopes of all tasks of the interpreter being read, once these are known. */
+int ctask_anyio_walk(struct ctask_walk *walk);
+/** trio.c: the tasks of trio in the interpreter being read, whose threads are those from @p first_thread on. */
+int ctask_trio_walk(struct ctask_walk *walk, uint32_t first_thread);
+/** trio.c: a runtime of the interpreter being read. CTASK_NONE: no memory. */
+uint32_t ctask_trio_add_runtime(struct ctask_walk *walk);
 /** An `async with` block that a frame is inside of, and that ends what is in it. */
 struct ctask_block {
 	uint64_t obj; /* the Timeout or TaskGroup */
@@ -145,8 +171,16 @@ int ctask_waiters_read(struct ctask_walk *walk, const struct ctask_task_view *vi
 		       uint32_t awaited);
 /** waits.c: what the task added last waits for; walk->chain is its await chain. */
 int ctask_waits_read(struct ctask_walk *walk, const struct ctask_task_view *view);
+/**
+ * waits.c: what task @p index, the one added last, waits for, by its frames alone: for a runtime
+ * without futures. @p now_s: its clock, NAN when not known.
+ */
+int ctask_waits_read_frames(struct ctask_walk *walk, uint32_t index, double now_s);
 /** waits.c: true when the future at @p addr has a result: who waits for it is about to run. */
 bool ctask_future_is_done(struct ctask_walk *walk, uint64_t addr);
+/** waiters.c: the task at @p waiter waits for task @p awaited. */
+int ctask_waiters_add_edge(struct ctask_walk *walk, uint64_t waiter, uint32_t awaited,
+			   enum ctask_edge_kind kind);
 /** waiters.c: callbacks of any future, C or Python: the next one from *at on, 0 at the end. */
 struct ctask_callbacks {
 	uint64_t first; /* callback0 */

@@ -4,16 +4,16 @@
 #include "cli/render/render.h"
 
 const struct ctask_format ctask_pstree_formats[] = {
-	{ "text", ctask_render_tree },
-	{ "json", ctask_render_json },
-	{ NULL, NULL },
+	{ "text", ctask_render_tree, true },
+	{ "json", ctask_render_json, false },
+	{ NULL, NULL, false },
 };
 
 const struct ctask_format ctask_ps_formats[] = {
-	{ "text", ctask_render_table },
-	{ "csv", ctask_render_csv },
-	{ "json", ctask_render_json },
-	{ NULL, NULL },
+	{ "text", ctask_render_table, true },
+	{ "csv", ctask_render_csv, false },
+	{ "json", ctask_render_json, false },
+	{ NULL, NULL, false },
 };
 
 const struct ctask_format *ctask_format_find(const struct ctask_format *formats, const char *word)

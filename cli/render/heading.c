@@ -87,6 +87,61 @@ static void implementation(struct ctask_line *line, const struct ctask_runtime *
 	ctask_line_text(line, r->version);
 }
 
+/* "asyncio", "trio 0.22.0" */
+static void kind(struct ctask_line *line, const struct ctask_runtime *r)
+{
+	ctask_line_text(line, r->kind);
+	if (!r->package_version)
+		return;
+	ctask_line_words(line, " ");
+	ctask_line_text(line, r->package_version);
+}
+
+static bool is_same_kind(const struct ctask_runtime *a, const struct ctask_runtime *b)
+{
+	return a->kind && b->kind && strcmp(a->kind, b->kind) == 0;
+}
+
+static bool several_kinds(const struct ctask_snapshot *snap)
+{
+	for (uint32_t i = 1; i < snap->runtime_count; i++) {
+		if (snap->runtimes[i].kind && !is_same_kind(&snap->runtimes[i], &snap->runtimes[0]))
+			return true;
+	}
+	return false;
+}
+
+/* "asyncio and trio 0.22.0, ": each once, in the order in which they were found. */
+static void kinds(struct ctask_line *line, const struct ctask_snapshot *snap)
+{
+	const char *before = "";
+
+	for (uint32_t i = 0; i < snap->runtime_count; i++) {
+		const struct ctask_runtime *r = &snap->runtimes[i];
+		uint32_t first = 0;
+
+		while (first < i && !is_same_kind(&snap->runtimes[first], r))
+			first++;
+		if (!r->kind || first < i)
+			continue;
+		ctask_line_words(line, before);
+		kind(line, r);
+		before = " and ";
+	}
+	if (*before)
+		ctask_line_words(line, ", ");
+}
+
+/* The runtime's own tasks, which were left out. */
+static void hidden_count(struct ctask_line *line, uint64_t count)
+{
+	if (!count)
+		return;
+	ctask_line_words(line, ", ");
+	ctask_line_number(line, count);
+	ctask_line_words(line, count == 1 ? " system task not shown" : " system tasks not shown");
+}
+
 static void how_read(struct ctask_line *line, const struct ctask_snapshot *snap)
 {
 	dot(line);
@@ -112,11 +167,12 @@ static void how_read(struct ctask_line *line, const struct ctask_snapshot *snap)
 void ctask_heading_process(struct ctask_line *line, const struct ctask_snapshot *snap)
 {
 	const struct ctask_process *p = &snap->process;
-	uint64_t all = 0;
+	uint64_t all = 0, hidden = 0;
 	bool loops = snap->task_count > 0;
 
 	for (uint32_t i = 0; i < snap->runtime_count; i++) {
-		all += snap->runtimes[i].task_count;
+		all += snap->runtimes[i].task_count - snap->runtimes[i].hidden_count;
+		hidden += snap->runtimes[i].hidden_count;
 		loops |= !has_no_loop(&snap->runtimes[i]);
 	}
 	ctask_line_style(line, CTASK_STYLE_NAME);
@@ -133,15 +189,13 @@ void ctask_heading_process(struct ctask_line *line, const struct ctask_snapshot 
 	if (snap->runtime_count)
 		implementation(line, &snap->runtimes[0]);
 	dot(line);
-	if (snap->runtime_count && snap->runtimes[0].kind) {
-		ctask_line_words(line, snap->runtimes[0].kind);
-		ctask_line_words(line, ", ");
-	}
+	kinds(line, snap);
 	if (loops)
 		task_count(line, snap->task_count, all);
 	else
 		ctask_line_words(line, "no event loop");
 	notable(line, snap);
+	hidden_count(line, hidden);
 	how_read(line, snap);
 	ctask_line_style(line, CTASK_STYLE_PLAIN);
 }
@@ -164,6 +218,10 @@ void ctask_heading_runtime(struct ctask_line *line, const struct ctask_snapshot 
 		dot(line);
 		ctask_line_format(line, "interpreter %lld", (long long)r->interpreter);
 	}
+	if (r->kind && several_kinds(snap)) {
+		dot(line);
+		kind(line, r);
+	}
 	if (r->loop) {
 		dot(line);
 		ctask_line_text(line, r->loop);
@@ -172,6 +230,7 @@ void ctask_heading_runtime(struct ctask_line *line, const struct ctask_snapshot 
 	if (shown == 0 && has_no_loop(r))
 		ctask_line_words(line, "no event loop");
 	else
-		task_count(line, shown, r->task_count);
+		task_count(line, shown, r->task_count - r->hidden_count);
+	hidden_count(line, r->hidden_count);
 	ctask_line_style(line, CTASK_STYLE_PLAIN);
 }

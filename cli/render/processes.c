@@ -44,7 +44,7 @@ static void add_tasks(struct ctask_line *cell, const void *data, uint32_t row)
 {
 	const struct ctask_process_entry *e = entry_of(data, row);
 
-	if (e->access != CTASK_ACCESS_YES || !e->has_asyncio)
+	if (e->access != CTASK_ACCESS_YES || (!e->has_asyncio && !e->has_trio))
 		ctask_line_words(cell, "-");
 	else
 		ctask_line_number(cell, e->task_count);
@@ -62,7 +62,8 @@ static void add_access(struct ctask_line *cell, const void *data, uint32_t row)
 	const struct ctask_process_entry *e = entry_of(data, row);
 
 	if (e->access == CTASK_ACCESS_YES) {
-		ctask_line_words(cell, e->has_asyncio ? "yes" : "no asyncio");
+		ctask_line_words(cell,
+				 e->has_asyncio || e->has_trio ? "yes" : "no asyncio, no trio");
 		return;
 	}
 	ctask_line_style(cell, CTASK_STYLE_ALARM);

@@ -280,9 +280,10 @@ static void because_shutdown(struct ctask_line *line, const struct reason *r)
 {
 	uint32_t call = ctask_story_call(r->history, &r->item->stack);
 	ctask_text name = call == CTASK_NONE ? NULL : r->history->frames[call].name;
+	ctask_text file = name ? r->history->frames[call].filename : NULL;
 
 	if (name && strcmp(name, "run") == 0)
-		ctask_line_words(line, "asyncio.run");
+		ctask_line_words(line, file && strstr(file, "/trio/") ? "trio.run" : "asyncio.run");
 	else
 		ctask_line_text(line, name ? name : "the event loop's runner");
 	ctask_line_words(line, " ends, and stops what is left");

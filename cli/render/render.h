@@ -41,6 +41,7 @@ int ctask_render_processes(const struct ctask_process_list *list,
 struct ctask_format {
 	const char *word;
 	ctask_render render;
+	bool for_people; /**< without what only matters to the runtime itself, unless it is asked for */
 };
 
 /** Formats of `pstree` and of `ps`; the first is the default; ended by a row without a word. */

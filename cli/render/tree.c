@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "analysis/order.h"
+#include "analysis/standing.h"
 #include "analysis/tree.h"
 #include "cli/render/heading.h"
 #include "cli/render/line.h"
+#include "cli/render/scopes.h"
 #include "cli/render/stops.h"
 #include "cli/render/words.h"
 #include "model/cleanup.h"
@@ -47,6 +49,7 @@ struct drawing {
 	FILE *out;
 	struct ctask_line line, wait, place;
 	struct ctask_lookup tasks; /* empty unless it is needed */
+	struct ctask_groups owned; /* the scopes of each task */
 	uint32_t level_count;	   /* levels that are drawn */
 	uint32_t wait_column;
 	/* Columns that a line must have to show the name, and the first function too. */
@@ -126,6 +129,24 @@ static struct ctask_alike alike_of(const struct drawing *d, const struct ctask_n
 	return (struct ctask_alike){ d->tree->members + node->members_first, node->member_count };
 }
 
+/* trio's own tasks stand back. */
+static enum ctask_style style_of(const struct ctask_task *t, enum ctask_style style)
+{
+	return t->system ? CTASK_STYLE_DIM : style;
+}
+
+/* Their names say no more than the function that all of them are in. */
+static bool names_begin_chains(const struct drawing *d, struct ctask_alike alike)
+{
+	for (uint32_t i = 0; i < alike.count; i++) {
+		const struct ctask_task *t = &d->snap->tasks[alike.tasks[i]];
+
+		if (!ctask_words_chain_begins(d->snap, t, t->name))
+			return false;
+	}
+	return true;
+}
+
 /* False when there is no name to be shown. */
 static bool add_name(struct drawing *d, const struct ctask_node *node)
 {
@@ -136,9 +157,9 @@ static bool add_name(struct drawing *d, const struct ctask_node *node)
 		ctask_line_id(&d->line, t->id);
 		ctask_line_pad(&d->line, d->line.width + GAP);
 	}
-	if (node->member_count == 1 && ctask_words_chain_begins(d->snap, t, t->name))
+	if (names_begin_chains(d, alike_of(d, node)))
 		return false;
-	ctask_line_style(&d->line, CTASK_STYLE_NAME);
+	ctask_line_style(&d->line, style_of(t, CTASK_STYLE_NAME));
 	if (node->member_count == 1)
 		ctask_line_text(&d->line, t->name);
 	else
@@ -159,14 +180,16 @@ static void add_where(struct drawing *d, const struct ctask_node *node)
 
 	ctask_line_begin(&d->place, CTASK_LINE_UNCUT);
 	if (frame) {
-		ctask_line_style(&d->place, CTASK_STYLE_PLACE);
+		ctask_line_style(&d->place, style_of(t, CTASK_STYLE_PLACE));
 		ctask_words_place(&d->place, frame);
 		ctask_line_style(&d->place, CTASK_STYLE_PLAIN);
 	}
 	if (limit != CTASK_LINE_UNCUT && !d->line.is_cut && least + d->place.width <= limit)
 		d->line.limit = limit - d->place.width - GAP;
 	if (node->member_count == 1 && ctask_words_chain_begins(d->snap, t, t->name))
-		ctask_line_style(&d->line, CTASK_STYLE_NAME);
+		ctask_line_style(&d->line, style_of(t, CTASK_STYLE_NAME));
+	else if (t->system)
+		ctask_line_style(&d->line, CTASK_STYLE_DIM);
 	ctask_words_chain(&d->line, d->snap, t);
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
 	if (d->line.limit != limit)
@@ -246,6 +269,10 @@ static void add_wait(struct drawing *d, const struct ctask_node *node, struct ct
 	} else if (!isnan(t->wait_left_s)) {
 		separate(d, line);
 		ctask_words_left(line, d->snap, alike);
+	}
+	if (ctask_scopes_telling(d->snap, &d->owned, node->task)) {
+		separate(d, line);
+		ctask_scopes_put(line, d->snap, &d->owned, alike);
 	}
 	if (d->options->ids && t->state == CTASK_WAITING && t->wait_id) {
 		separate(d, line);
@@ -484,7 +511,8 @@ int ctask_render_tree(const struct ctask_snapshot *snap, const struct ctask_rend
 	if (ret)
 		return ret;
 	d.tree = tree;
-	if (options->frames && snap->history && ctask_lookup_add_tasks(&d.tasks, snap))
+	if (ctask_groups_by_owner(&d.owned, snap) ||
+	    (options->frames && snap->history && ctask_lookup_add_tasks(&d.tasks, snap)))
 		d.line.failed = true;
 	else
 		draw(&d, runtimes);
@@ -494,6 +522,7 @@ int ctask_render_tree(const struct ctask_snapshot *snap, const struct ctask_rend
 	ctask_line_fini(&d.wait);
 	ctask_line_fini(&d.place);
 	ctask_lookup_fini(&d.tasks);
+	ctask_groups_fini(&d.owned);
 	ctask_tree_destroy(tree);
 	return ret;
 }

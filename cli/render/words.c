@@ -189,7 +189,11 @@ bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ct
 {
 	ctask_text start = ctask_words_chain_start(snap, task);
 
-	return start && name && strcmp(start, name) == 0;
+	size_t len = name ? strlen(name) : 0, end = start ? strlen(start) : 0;
+
+	/* trio puts the module before it: "svc.handle". */
+	return start && name && len >= end && strcmp(name + len - end, start) == 0 &&
+	       (len == end || (end > 0 && name[len - end - 1] == '.'));
 }
 
 /*

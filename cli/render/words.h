@@ -42,7 +42,7 @@ void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *sna
 /** The first of these functions; may be NULL. */
 ctask_text ctask_words_chain_start(const struct ctask_snapshot *snap,
 				   const struct ctask_task *task);
-/** True when the chain begins with @p name, so that there is no need to say it twice. */
+/** True when the chain begins with @p name, or with what is behind a dot in it, so that there is no need to say it twice. */
 bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ctask_task *task,
 			      ctask_text name);
 /** The innermost frame that is not the runtime's own; else the outermost; NULL when there is none. */

@@ -14,6 +14,10 @@
     bpf         no agent: probes, attached before the scenarios begin (needs root)
     bpf-uvloop, bpf-debug, bpf-many   the same on uvloop, in debug mode, 10,000 requests
 
+    trio, anyio, anyio-on-trio
+                scenarios of nurseries, task groups and cancel scopes, under the agent;
+                with -recorder, -comparator or -control behind it: as above
+
 Exit status 0 when all is equal, 1 when not, 77 when it cannot be tried here.
 """
 import json
@@ -28,11 +32,13 @@ import ctaskctl
 import interpreters
 import less_by_bpf
 import records
-from spoilt import WAYS
+import spoilt
 from victim import Failed, Victim
 
 MODES = "run agent uvloop debug many overflow recorder comparator control "\
     "bpf bpf-uvloop bpf-debug bpf-many".split()
+LEVELS = "trio anyio anyio-on-trio".split()  # what cancels by level
+MODES += [levels + how for levels in LEVELS for how in ("", "-recorder", "-comparator", "-control")]
 BPF_QUIET_S = 0.13  # a follower that says nothing for so long has said all
 OPEN = re.compile('"either"|"any"')  # in a truth: more than one answer is right
 ALONE = {"many": range(5000, 10001), "bpf-many": range(5000, 10001), "overflow": range(100, 5000)}  # how many of 10,000 are kept
@@ -42,9 +48,12 @@ NOT_RECORDED = {"python_task", ("group_owner_cancelled_and_a_child_fails", "caus
                 ("group_in_a_clean_up", "cause", "again"),
                 ("group_child_fails_as_its_owner_is_stopped", "cause", "again"),
                 ("signal_inside_of_a_request", "cause", "first"),
-                ("signal_inside_of_a_request", "cause", "second")}
-FROM_311 = {"exception", "exception-task"}  # there are no groups before
+                ("signal_inside_of_a_request", "cause", "second"),
+                ("interrupted", "cause", "child"), ("trio_beside_asyncio", "missing", "napper"),
+                ("interrupted_in_the_exit", "cause", "child")}
+FROM_311 = {"exception", "exception-task"}  # asyncio has no groups before
 FROM_39 = {"no message"}  # there is no cancel(msg) before
+FROM_FORKY = {"no message"}  # nor is there cancel(reason) of scopes in the older suites
 
 
 def agent_path():
@@ -126,8 +135,9 @@ class Follower:
 class Play:
     """A victim that plays its scenarios, and what was found wrong."""
 
-    def __init__(self, victim, mode, interpreter):
+    def __init__(self, victim, mode, interpreter, ways):
         self.victim, self.mode, self.interpreter = victim, mode, interpreter
+        self.spoiling = ways
         self.past = 0  # id of the last record of the scenarios that are over
         self.scenarios = self.looks = self.compared = 0
         self.wrong = []
@@ -200,7 +210,7 @@ class Play:
                        not in NOT_RECORDED]
         self.looks += 1
         self.compared += len(truth["copied"] or truth["requests"])
-        if not found and truth["when"] == "end" and mine \
+        if not found and truth["when"] == "end" and mine and not truth["copied"] \
                 and self.mode in ("control", "comparator"):
             self.spoil(truth, mine, now)
         if truth["when"] == "end":
@@ -226,7 +236,7 @@ class Play:
 
     def spoil(self, truth, mine, now):
         """Each way of spoiling this answer must be noticed, as what it is."""
-        for what, doctor, want in WAYS:
+        for what, doctor, want in self.spoiling:
             patient = json.loads(json.dumps(mine))
             if not doctor(patient):
                 continue
@@ -251,9 +261,19 @@ def short(value):
     return text if len(text) < 600 else text[:560] + "… (%d characters)" % len(text)
 
 
-def started(interpreter, mode, words):
+def flavour(mode):
+    """(levels, mode) of one that may be `trio-recorder`."""
+    for levels in sorted(LEVELS, key=len, reverse=True):
+        if mode.startswith(levels):
+            return levels, mode[len(levels) + 1:] or "run"
+    return None, mode
+
+
+def started(interpreter, levels, mode, words):
     """The victim of a mode."""
     options = list(words)
+    if levels:
+        options += ["--" + word for word in levels.split("-", 1)]
     if mode.startswith("bpf"):
         options.append("--wait")
     if mode.endswith("uvloop"):
@@ -272,7 +292,9 @@ def started(interpreter, mode, words):
                   environment={"PYTHONASYNCIODEBUG": "1"} if mode.endswith("debug") else {})
 
 
-def main(mode, name, words):
+def main(called, name, words):
+    levels, mode = flavour(called)
+    ways = spoilt.LEVEL_WAYS if levels else spoilt.WAYS
     try:
         interpreter = interpreters.named(name)
     except interpreters.Missing as missing:
@@ -283,22 +305,23 @@ def main(mode, name, words):
         print("skipped: " + lacking)
         return 77
     began = time.monotonic()
-    with started(interpreter, mode, words) as victim:
-        play = Play(victim, mode, interpreter)
+    with started(interpreter, levels, mode, words) as victim:
+        play = Play(victim, mode, interpreter, ways)
         play.run()
     for truth, fault in play.wrong:
         print(story(name, truth, fault))
     bad = 0
-    for what, _, want in WAYS if mode in ("control", "comparator") else ():
+    for what, _, want in ways if mode in ("control", "comparator") else ():
         tried, noticed, as_it = play.ways.get(what, (0, 0, 0))
         print("%-44s noticed %d of %d times, %d times as %s" % (what, noticed, tried, as_it, want))
-        bad |= not (as_it or interpreter.version < (3, 11) and want in FROM_311
-                    or interpreter.version < (3, 9) and what in FROM_39)
+        bad |= not (as_it or not levels and interpreter.version < (3, 11) and want in FROM_311
+                    or interpreter.version < (3, 9) and what in FROM_39
+                    or levels and "forky" not in name and what in FROM_FORKY)
     if mode in ALONE:
         print("%d of 10000 records dropped" % play.dropped)
         bad |= play.compared not in ALONE[mode]
     print("%s %s: %d scenarios, %d looks, %d records compared in %.1f s, %d differences%s" % (
-        mode, name, play.scenarios, play.looks, play.compared, time.monotonic() - began,
+        called, name, play.scenarios, play.looks, play.compared, time.monotonic() - began,
         len(play.wrong), ", %d more as in the table" % play.known if play.known else ""))
     return 1 if bad or play.wrong or play.scenarios != victim.truth["scenarios"] else 0
 

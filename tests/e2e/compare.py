@@ -70,13 +70,16 @@ def exactly(victim, answer):
     return 1 if found else 0
 
 
-def spoilt(victim, snapshot, before, after):
+def ways_for(victim):
+    if "scopes" not in victim.truth:
+        return WAYS
+    return WAYS + WAIT_WAYS + (SCOPE_WAYS if victim.truth["scopes"] else [])
+
+
+def spoilt(victim, snapshot, before, after, ways):
     """Each way of spoiling must be noticed, as what it is, and where nothing was wrong before."""
     bad = 0
     facts = victim.facts()
-    ways = WAYS
-    if "scopes" in victim.truth:
-        ways = WAYS + WAIT_WAYS + (SCOPE_WAYS if victim.truth["scopes"] else [])
     found = differences(victim.truth, snapshot, facts, before, after)
     if found:
         print("the control starts from a snapshot that is wrong: " + found.told())
@@ -114,11 +117,12 @@ def main(mode, name):
             if mode == "comparator":
                 print()
                 now = time.monotonic()
-                bad |= spoilt(victim, as_snapshot(victim.truth, victim.facts(), now), now, now)
+                bad |= spoilt(victim, as_snapshot(victim.truth, victim.facts(), now), now, now,
+                              ways_for(victim))
             elif mode == "control":
                 print()
                 bad |= look(victim, lambda v, answer: spoilt(
-                    v, answer.snapshot, answer.before, answer.after))
+                    v, answer.snapshot, answer.before, answer.after, ways_for(v)))
             elif mode == "nobody":
                 with tempfile.TemporaryDirectory() as place:  # where anybody may run it
                     os.chmod(place, 0o755)

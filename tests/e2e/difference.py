@@ -69,6 +69,7 @@ def differences(truth, snapshot, facts=None, before=None, after=None, extra_name
     both = [id_ for id_ in true if id_ in seen]
     for id_ in both:
         compare_task(found, true[id_], seen[id_], before, after)
+    compare_sharing(found, true, seen)
     compare_edges(found, truth, snapshot, true, seen, skipped)
     scopes_fit(found, snapshot)
     if "scopes" in truth:
@@ -111,6 +112,22 @@ def compare_task(found, true, seen, before, after):
     ends_at = true.get("ends_at", true.get("wakes_at"))
     if got and ("ends_at" in true or ends_at is not None):
         compare_time(found, "left", who + ": left_s", ends_at, got["left_s"], before, after)
+
+
+def compare_sharing(found, true, seen):
+    """Which tasks wait for the same object, where the truth leaves open what its id is."""
+    ids = {}
+    for id_, task in true.items():
+        if "shares" in task and id_ in seen:
+            got = (seen[id_]["waiting_for"] or {}).get("id")
+            ids.setdefault(task["shares"], {}).setdefault(got, []).append(short(task["name"]))
+    owners = {}
+    for shared, got in ids.items():
+        if len(got) > 1 or None in got:
+            found.add("waiting-id", "these wait for one object: %s", got)
+        for one in got:
+            if owners.setdefault(one, shared) != shared:
+                found.add("waiting-id", "%s is not the only object with id %s", got[one], one)
 
 
 def compare_time(found, what, who, at, left, before, after):
@@ -208,7 +225,7 @@ def compare_scopes(found, truth, snapshot, true, seen, before, after):
     for id_ in want.keys() & got.keys():
         mine, other = want[id_], got[id_]
         who = "%s of %s" % (mine["kind"], name(mine["owner"]))
-        for key, value in dict(mine, shield=False, reason=None).items():
+        for key, value in {"shield": False, "reason": None, **mine}.items():
             if key in ("tasks", "deadline_at"):
                 continue
             if other[key] != value:
@@ -273,7 +290,7 @@ def as_snapshot(truth, facts, now):
             **{k: t[k] for k in ("id", "name", "runtime", "state", "coroutine", "cancel_requests",
                                  "cancel_pending", "cancel_handled")},
             "stack": [dict(f, line=f["line"] or None) for f in t["stack"]],
-            "waiting_for": kind and {"kind": kind, "text": text, "id": t.get("waits_on"),
+            "waiting_for": kind and {"kind": kind, "text": text, "id": t.get("waits_on", t.get("shares")),
                                      "left_s": None if ends_at is None else ends_at - now},
             "awaited_by": list(by.get(t["id"], ())), "scope": t.get("scope")})
     return {
@@ -285,7 +302,8 @@ def as_snapshot(truth, facts, now):
         "tasks": tasks,
         "edges": [dict(zip(("waiter", "awaited", "kind"), e)) for e in truth["edges"]],
         "scopes": [
-            {**{k: s[k] for k in ("id", "kind", "owner", "parent", "tasks", "cancel_called")},
-             "deadline_in_s": None if s["deadline_at"] is None else s["deadline_at"] - now,
-             "shield": False, "reason": None} for s in truth.get("scopes", ())],
+            {"shield": False, "reason": None,
+             **{key: value for key, value in s.items() if key != "deadline_at"},
+             "deadline_in_s": None if s["deadline_at"] is None else s["deadline_at"] - now}
+            for s in truth.get("scopes", ())],
         "cancellations": []}

@@ -176,6 +176,10 @@ def add_scope(snapshot):
     snapshot["scopes"].append(dict(snapshot["scopes"][0], id="0x1234567890", tasks=[]))
 
 
+def another_kind(scope):
+    scope["kind"] = "timeout" if scope["kind"] == "nursery" else "nursery"
+
+
 def swap_parent(snapshot):
     """Turn two nested scopes inside out."""
     scopes = {s["id"]: s for s in snapshot["scopes"]}
@@ -266,7 +270,7 @@ SCOPE_WAYS = [
     ("a scope dropped", drop_scope, "scope-missing"),
     ("a scope added", add_scope, "scope-extra"),
     ("a scope twice", lambda s: s["scopes"].append(s["scopes"][0]), "scope-twice"),
-    ("a scope of another kind", some_scope(lambda s: s.update(kind="nursery")), "scope-fields"),
+    ("a scope of another kind", some_scope(another_kind), "scope-fields"),
     ("two scopes inside out", swap_parent, "scope-fields"),
     ("a scope in another", another_parent, "scope-fields"),
     ("a scope without parent",
@@ -288,6 +292,39 @@ SCOPE_WAYS = [
     ("a deadline lost", some_scope(lambda s: s.update(deadline_in_s=None),
                                    lambda s: s["deadline_in_s"]), "deadline"),
     ("a group with a deadline",
-     some_scope(lambda s: s.update(deadline_in_s=1.0), lambda s: s["kind"] == "task_group"),
+     some_scope(lambda s: s.update(deadline_in_s=1.0),
+                lambda s: s["kind"] in ("task_group", "nursery") and s["deadline_in_s"] is None),
      "deadline"),
+]
+
+
+def has_limit(task):
+    return task["waiting_for"] and task["waiting_for"]["left_s"]
+
+
+# Of trio and anyio: what of WAIT_WAYS is about more than asyncio, and shields and reasons.
+RUNTIME_WAYS = [
+    ("a limit 0.2 s later", some_task(lambda t: later("left_s", 0.2)(t["waiting_for"]), has_limit),
+     "left"),
+    ("a limit lost", some_task(lambda t: t["waiting_for"].update(left_s=None), has_limit), "left"),
+    ("a limit where there is none",
+     some_task(lambda t: t["waiting_for"].update(left_s=5), lambda t: t["name"] == "event-0"),
+     "left"),
+    ("a text that says another count",
+     some_task(lambda t: t["waiting_for"].update(text="3 tasks"), lambda t: t["name"] == "leaving"),
+     "waiting-text"),
+    ("a wait that is another",
+     some_task(lambda t: t["waiting_for"].update(kind="socket"), lambda t: t["name"] == "event-0"),
+     "waiting-for"),
+    ("a cancellation handled by nobody", handles(True), "cancel-handled"),
+    ("one handled that is not", handles(False), "cancel-handled"),
+    ("a pending one that is not", some_task(lambda t: t.update(cancel_pending=True)),
+     "cancel-pending"),
+    ("another lock", another_lock, "waiting-id"),
+    ("a lock without id", wait(lambda w: w.update(id=None), is_lock), "waiting-id"),
+    ("a shield lost", some_scope(lambda s: s.update(shield=False), lambda s: s["shield"]),
+     "scope-fields"),
+    ("a shield where there is none",
+     some_scope(lambda s: s.update(shield=True), lambda s: not s["shield"]), "scope-fields"),
+    ("another reason", some_scope(lambda s: s.update(reason="no reason")), "scope-fields"),
 ]

@@ -21,7 +21,7 @@ LEAST_FRAMES = 60  # of a stack, at the inner end, are always told
 # What the poor man's recorder in the victim knows of a record.
 RECORDED = {"missing", "extra", "order", "target-name", "target-coroutine", "target-stack",
             "requester-kind", "requester-id", "requester-name", "requester-coroutine", "cause",
-            "message", "stack", "outcome"}
+            "message", "stack", "repeats", "outcome"}
 
 
 class Differences(list):
@@ -68,8 +68,13 @@ def same_frame(want, got):
         and isinstance(got["line"], int) and want["lines"][0] <= got["line"] <= want["lines"][1]
 
 
-def same_stack(want, got, omitted):
-    """omitted: frames that the record says were left out, which only very long stacks may have."""
+def same_stack(want, got, omitted, own=None):
+    """omitted: frames that the record says were left out, which only very long stacks may have.
+
+    own: compare frames of this directory alone.
+    """
+    if own:
+        got = [frame for frame in got if frame["filename"].startswith(own)]
     if want and "any" in want[0]:  # whatever lies further in, or further out
         want, got = want[1:], got[max(len(got) - len(want) + 1, 0):]
     elif want and "any" in want[-1]:
@@ -89,11 +94,7 @@ def differences(truth, records, before=None, after=None, only=None, pid=None,
     looked at. pid: of the process, as ctaskctl is to tell it.
     """
     found = Differences(only)
-    requests = truth["requests"]
-    if truth["copied"]:
-        requests = [dict(requests[-1], label=name, target=dict(requests[-1]["target"], id=id_,
-                                                               name=name, key=name))
-                    for id_, name in truth["copied"]]
+    requests = requests_of(truth)
     if only is None:
         for record in records:
             form(found, record, pid, source)
@@ -107,6 +108,15 @@ def differences(truth, records, before=None, after=None, only=None, pid=None,
                 times(found, request["label"], record, before, after)
     in_order(found, [(q, r) for q, r in pairs if r])
     return found
+
+
+def requests_of(truth):
+    """All of them: the last one may be that of very many tasks."""
+    requests = truth["requests"]
+    if truth["copied"]:
+        requests = requests[:-1] + [dict(requests[-1], label=name, target=dict(
+            requests[-1]["target"], id=id_, name=name, key=name)) for id_, name in truth["copied"]]
+    return requests
 
 
 def matched(found, truth, requests, records):
@@ -216,7 +226,7 @@ def compare(found, want, got, ids, labels):
 
     def stack(what, expected, part):
         omitted = part.get("stack_omitted", 0)
-        if not any(same_stack(one, part["stack"], omitted) for one in either(expected)):
+        if not any(same_stack(one, part["stack"], omitted, want.get("own")) for one in either(expected)):
             found.add(what, label, told(expected), "%s (%d omitted)" % (
                 told(part["stack"]), omitted))
 
@@ -233,7 +243,7 @@ def compare(found, want, got, ids, labels):
         same("origin", want["origin"], got["origin"])
         scope(found, label, want["scope"], got["scope"])
         failure(found, label, want["exception"], got["exception"])
-        same("repeats", want["repeats"], got["repeats"])
+    same("repeats", want["repeats"], got.get("repeats", 0))
     if ids:
         causes = [None if one is None else ids.get(one) for one in either(want["cause"])]
         if got["cause"] not in causes:
@@ -273,7 +283,7 @@ def requester(found, label, want, got):
         found.add("requester-id", label, one["id"], by.get("id"))
     if by.get("coroutine") != one["coroutine"]:
         found.add("requester-coroutine", label, one["coroutine"], by.get("coroutine"))
-    names = either(one["name"])
+    names = [name for w in right if w["id"] == one["id"] for name in either(w["name"])]
     if by["kind"] == "runner":
         # Contract 2 gives it no name; the function that asks is none the worse.
         names = [None] + [frame["name"] for frame in got["stack"]]
@@ -311,7 +321,7 @@ def one_scope(found, label, want, got):
         found.add("scope-id", label, "null or an address", got["id"])
     delay, elapsed = got["delay_s"], got["elapsed_s"]
     # What no variable tells is measured from the entering of the block: a busy machine comes to that late.
-    slack = DELAY_SLACK_S if want["known"] else ENTERED_SLACK_S
+    slack = DELAY_SLACK_S if want["known"] and not want.get("measured") else ENTERED_SLACK_S
     if want["delay"] is None:
         if delay is not None:
             found.add("delay", label, None, delay)
@@ -373,7 +383,7 @@ def outcome(found, label, want, got):
 def perfect(truth, first, began):
     """The records that an agent without fault would give."""
     records, ids, roots = [], {}, {}
-    for number, request in enumerate(truth["requests"], first):
+    for number, request in enumerate(requests_of(truth), first):
         one = {key: either(value)[0] for key, value in request.items()}
         ids[one["label"]] = number
         cause = ids[one["cause"]] if one["cause"] else None
@@ -393,7 +403,7 @@ def perfect(truth, first, began):
                                  "delay_s": scope_["delay"],
                                  "elapsed_s": scope_["elapsed"] and sum(scope_["elapsed"]) / 2},
             "cause": cause, "root": roots[number], "exception": settled(one["exception"]),
-            "message": one["message"], "stack": as_stack(request["stack"]), "repeats": 0,
+            "message": one["message"], "stack": as_stack(request["stack"]), "repeats": one["repeats"],
             "outcome": {"state": states[0], "after_s": request["outcome"]["after"][0] + 1}})
     return records
 

@@ -197,3 +197,63 @@ WAYS = [
     ("of another day", put("2001-01-01T00:00:00.000000Z", "time"), "time"),
     ("by nobody's agent", put("bpf", "source"), "form"),
 ]
+
+# Of scenarios whose stacks are told by their own frames, and which have other scopes.
+ASYNCIO_ONLY = """another scope
+a delay where there is none
+a scope where there is none
+a scope of another kind
+a target a frame further in
+a target a frame further out
+a stack without its innermost frame
+a stack without its outermost frame
+a stack a line further
+a signal called the task it interrupted
+a handler of another name
+a thread called a runner
+a runner called a callback
+a callback called a runner""".split("\n")
+
+
+def own_frames(stack):
+    return [frame for frame in stack if "cancels" in frame["filename"]]
+
+
+def pop_own(which):
+    """Without the innermost or outermost of the scenarios' own frames."""
+    def change(record):
+        stack = record["stack"]
+        stack.remove(own_frames(stack)[which])
+    return change
+
+
+def shift_own(record):
+    own_frames(record["stack"])[0]["line"] += 1
+
+
+def tells_own(record):
+    return own_frames(record["stack"])
+
+
+def by_level(*kinds):
+    return lambda record: scoped(record) and record["scope"]["kind"] in kinds
+
+
+LEVEL_WAYS = [way for way in WAYS if way[0] not in ASYNCIO_ONLY] + [
+    ("a callback called a runner", each(
+        lambda r: r["requester"].update(kind="runner"), asked_by("callback")), "requester-kind"),
+    ("another scope", each(
+        lambda r: r["scope"].update(id="0x1234567890"), by_level("cancel_scope", "nursery", "task_group")), "scope-id"),
+    ("a delay where there is none", each(
+        lambda r: r["scope"].update(delay_s=1.0),
+        by_level("nursery", "task_group")), "delay"),
+    ("a scope of another kind", each(
+        lambda r: r["scope"].update(kind="gather"), scoped), "scope"),
+    ("a target a frame further in", each(
+        lambda r: pop_own(0)(r["target"]), lambda r: tells_own(r["target"])), "target-stack"),
+    ("a target a frame further out", each(
+        lambda r: pop_own(-1)(r["target"]), lambda r: tells_own(r["target"])), "target-stack"),
+    ("a stack without its innermost frame", each(pop_own(0), tells_own), "stack"),
+    ("a stack without its outermost frame", each(pop_own(-1), tells_own), "stack"),
+    ("a stack a line further", each(shift_own, tells_own), "stack"),
+]

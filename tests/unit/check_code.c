@@ -208,6 +208,48 @@ START_TEST(files_of_the_library)
 }
 END_TEST
 
+#define TRIO "/usr/lib/python3/dist-packages/trio/"
+
+/* The __file__ of a package, a file, and the name of its module. */
+static const struct {
+	const char *file, *filename, *module;
+} packages[] = {
+	{ TRIO "__init__.py", TRIO "_channel.py", "trio/_channel.py" },
+	{ TRIO "__init__.py", TRIO "_core/_run.py", "trio/_core/_run.py" },
+	{ TRIO "__init__.py", TRIO "tests/test_channel.py", NULL },
+	{ TRIO "__init__.py", TRIO "_core/tests/test_run.py", NULL },
+	{ TRIO "__init__.py", "/srv/trio/_channel.py", NULL },
+	{ TRIO "__init__.pyc", TRIO "_channel.py", NULL },
+	{ "/srv/mytrio/__init__.py", "/srv/mytrio/_channel.py", NULL },
+	{ "trio/__init__.py", "trio/_channel.py", NULL },
+	{ "/srv/anyio/__init__.py", "/srv/anyio/_channel.py", NULL },
+	{ "", "", NULL },
+};
+
+START_TEST(files_of_packages)
+{
+	struct ctask_code *code;
+	uint64_t addr, file;
+
+	begin(12);
+	addr = made_code(m, "f", packages[_i].filename, 1, (const uint8_t *)"", 0);
+	file = made_str(m, packages[_i].file);
+	made_look(m);
+	ctask_codes_add_package(&codes, 0, "trio");
+	ctask_codes_add_package(&codes, file, "trio");
+	ctask_codes_add_package(&codes, file, "trio");
+	code = ctask_code_at(&codes, addr);
+	ck_assert_ptr_nonnull(code);
+	ck_assert(code->library == (packages[_i].module != NULL));
+	if (packages[_i].module) {
+		ck_assert_str_eq(code->module, packages[_i].module);
+		ck_assert_str_eq(ctask_codes_folder(&codes, "trio"), TRIO);
+	}
+	ck_assert_ptr_null(ctask_codes_folder(&codes, "asyncio"));
+	end();
+}
+END_TEST
+
 /* To 3.10 three tuples: an argument that a closure uses is in the first and, to be used, in the second. */
 START_TEST(variables)
 {
@@ -272,6 +314,7 @@ int main(void)
 	tcase_add_loop_test(tests, lines, 0, ARRAY_SIZE(tables));
 	tcase_add_loop_test(tests, a_code_is_read_once_and_its_places_are_shared, 0, rows);
 	tcase_add_loop_test(tests, files_of_the_library, 0, ARRAY_SIZE(files));
+	tcase_add_loop_test(tests, files_of_packages, 0, ARRAY_SIZE(packages));
 	tcase_add_loop_test(tests, variables, 0, rows);
 	tcase_add_loop_test(tests, what_is_no_code, 0, rows);
 	return made_run("code", tests);

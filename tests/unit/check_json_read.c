@@ -71,6 +71,10 @@ static struct ctask_snapshot *full_snapshot(void)
 	snap->runtimes[0].interpreter = 2;
 	snap->runtimes[0].loop = "Loop";
 	snap->runtimes[0].library = "/usr/lib/asyncio/";
+	snap->runtimes[0].package_version = "0.22.0";
+	ck_assert_int_eq(ctask_snapshot_add_library(snap, "/usr/lib/asyncio/"), 0);
+	ck_assert_int_eq(ctask_snapshot_add_library(snap, "/usr/lib/trio/"), 0);
+	snap->tasks[waiter].system = true;
 	snap->tasks[waiter].scope = CTASK_NONE;
 	snap->tasks[waiter].runtime = CTASK_NONE;
 	snap->tasks[waiter].coroutine = NULL;
@@ -160,6 +164,8 @@ START_TEST(everything)
 	ck_assert(back->frames[0].library != back->frames[1].library);
 	ck_assert_uint_eq(back->problem_count, 2);
 	ck_assert_uint_eq(back->problems_untold, 4);
+	ck_assert_uint_eq(back->library_count, 2);
+	ck_assert(back->tasks[0].system && !back->tasks[1].system);
 	ck_assert_uint_eq(back->tasks[1].scope, 1);
 	ck_assert_uint_eq(back->tasks[1].request, 1);
 	ck_assert_uint_eq(back->tasks[1].open_requests, 6);

@@ -1,6 +1,7 @@
 /* check_render.c - text formats: what a person sees, and that nothing from a target gets out raw. */
 #include "cli/render/render.h"
 
+#include "analysis/narrow.h"
 #include "cli/render/glyph.h"
 #include "cli/render/line.h"
 #include "cli/render/words.h"
@@ -113,6 +114,79 @@ START_TEST(a_running_task)
 		    "│  worker  /srv/svc.py:33\n"
 		    "│  sleep  /usr/lib/asyncio/tasks.py:665\n"
 		    "└─ task_group ── b  worker  svc.py:33  sleep 5 s\n");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
+static void made_scope(struct ctask_snapshot *snap, uint32_t owner, struct ctask_scope scope)
+{
+	uint32_t i = ctask_snapshot_add_scope(snap);
+
+	ck_assert_uint_ne(i, CTASK_NONE);
+	scope.id = 0x7e0000000000 + i;
+	scope.owner = owner;
+	scope.parent = CTASK_NONE;
+	snap->scopes[i] = scope;
+}
+
+/* What is more of a scope than that it is there; with several that look alike, without their times. */
+START_TEST(scopes)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+
+	for (int i = 0; i < 4; i++)
+		made_numbered_task(snap, (uint32_t)i, true);
+	snap->tasks[0].wait_left_s = 5;
+	made_scope(snap, 0,
+		   (struct ctask_scope){ .kind = CTASK_SCOPE_CANCEL_SCOPE, .deadline_in_s = 5 });
+	made_scope(snap, 0,
+		   (struct ctask_scope){
+			   .kind = CTASK_SCOPE_CANCEL_SCOPE, .deadline_in_s = 70, .shield = true });
+	made_scope(snap, 0,
+		   (struct ctask_scope){ .kind = CTASK_SCOPE_NURSERY,
+					 .deadline_in_s = NAN,
+					 .cancel_called = true,
+					 .reason = "too\nmany" });
+	made_scope(snap, 1,
+		   (struct ctask_scope){ .kind = CTASK_SCOPE_NURSERY, .deadline_in_s = NAN });
+	made_scope(snap, 1,
+		   (struct ctask_scope){ .kind = CTASK_SCOPE_TIMEOUT, .deadline_in_s = 3 });
+	for (uint32_t i = 2; i < 4; i++)
+		made_scope(snap, i,
+			   (struct ctask_scope){ .kind = CTASK_SCOPE_CANCEL_SCOPE,
+						 .deadline_in_s = 7 * i });
+	assert_text(snap, ctask_render_tree, plain,
+		    "pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, 4 tasks · read in "
+		    "0.0 ms, not stopped\n"
+		    "\n"
+		    "Task-0  worker  svc.py:33  sleep 5 s, 5.0 s left · cancel scope, 70 s left, "
+		    "shielded · nursery cancelled (too\\nmany)\n"
+		    "Task-1  worker  svc.py:33  sleep 5 s\n"
+		    "2*[worker  svc.py:33]      sleep 5 s · cancel scope with a deadline\n");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
+/* Left out when that is asked for, and counted; what stays keeps its place. */
+START_TEST(system_tasks)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+	uint32_t init = made_task(snap, "<init>", false),
+		 main = made_task(snap, "svc.worker", true);
+
+	made_task(snap, "<soon>", true);
+	snap->tasks[init].system = snap->tasks[2].system = true;
+	made_edge(snap, init, main, CTASK_EDGE_NURSERY);
+	made_edge(snap, init, 2, CTASK_EDGE_NURSERY);
+	snap->runtimes[0].kind = "trio";
+	snap->runtimes[0].package_version = "0.22.0";
+	ck_assert_int_eq(ctask_narrow_to_program(snap, NULL), 0);
+	assert_text(
+		snap, ctask_render_tree, plain,
+		"pid 4242 (7 in its container) · CPython 3.13.5 · trio 0.22.0, 1 task, 2 system "
+		"tasks not shown · read in 0.0 ms, not stopped\n"
+		"\n"
+		"worker  svc.py:33  sleep 5 s\n");
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
@@ -605,6 +679,8 @@ int main(void)
 	tcase_add_test(tests, a_tree);
 	tcase_add_test(tests, a_tree_in_ascii_with_ids);
 	tcase_add_test(tests, a_running_task);
+	tcase_add_test(tests, scopes);
+	tcase_add_test(tests, system_tasks);
 	tcase_add_test(tests, several_runtimes);
 	tcase_add_loop_test(tests, one_list_of_names, 0, ARRAY_SIZE(folded_names));
 	tcase_add_test(tests, ranges);

@@ -12,7 +12,6 @@ names, the library's files) is looked up here.
 
 Runs on CPython 3.8 to 3.15.
 """
-import asyncio
 import dis
 import importlib
 import inspect
@@ -24,6 +23,9 @@ import time
 import traceback
 import types
 
+if "--trio" not in sys.argv:  # a program on trio may do without
+    import asyncio
+
 LONG = 100000  # seconds: longer than any test
 PYTHON = sys.version_info[:2]
 VERSION = sys.version_info[:3]
@@ -31,7 +33,8 @@ UVLOOP = "--uvloop" in sys.argv
 RECORDER = "--recorder" in sys.argv
 DEBUG = bool(os.environ.get("PYTHONASYNCIODEBUG"))
 QUALIFIED = PYTHON >= (3, 11)  # code knows its qualified name
-THREAD_SAFE = hasattr(asyncio.events, "_ThreadSafeHandle")  # from 3.14 on
+# From 3.14 on.
+THREAD_SAFE = "asyncio" in globals() and hasattr(asyncio.events, "_ThreadSafeHandle")
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCENARIOS = []
 LIBRARY = """asyncio.tasks asyncio.timeouts asyncio.taskgroups asyncio.runners asyncio.base_events
@@ -212,6 +215,11 @@ class Scene:
         self.began = time.time()
         here = code_of(function)
         self.codes = [(here.co_name, here)] + list(codes_in(here, here.co_name))
+
+    @staticmethod
+    def runs(main):
+        """What runs a coroutine function: a function and its arguments."""
+        return asyncio.run, (main(),)
 
     # Tasks
 
@@ -459,13 +467,13 @@ def watch(seconds):
     faulthandler.dump_traceback_later(seconds, exit=True)
 
 
-def play(function):
-    scene = Scene(function)
+def play(function, of=Scene):
+    scene = of(function)
     sys.stderr.write("%s\n" % scene.name)
     run = function(scene)
     scene.program = frames(sys._getframe())
     scene.program[0]["lines"] = [marked(sys._getframe().f_code, "program")] * 2
-    run, given = (asyncio.run, (run(),)) if inspect.iscoroutinefunction(run) else (run, ())
+    run, given = scene.runs(run) if inspect.iscoroutinefunction(run) else (run, ())
     try:
         run(*given)  # at: program
         say(scene.truth("end", {}))

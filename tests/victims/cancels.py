@@ -1,23 +1,22 @@
 """cancels.py - plays scenarios of cancellations, and tells before each look what the truth is.
 
-    cancels.py [--uvloop] [--recorder] [--only NAME,NAME…] [--list]
+    cancels.py [--uvloop | --trio | --anyio] [--recorder] [--only NAME,NAME…] [--list]
 
 One line of JSON on stdout for each look (see asked.Scene.truth); a line on stdin lets it go on.
 """
-import asyncio
+import importlib
 import logging
 import os
 import sys
 import warnings
 
 import asked
-import cancels_ends  # noqa: F401, scenarios
-import cancels_groups  # noqa: F401
-import cancels_limits  # noqa: F401
-import cancels_mixed  # noqa: F401
-import cancels_others  # noqa: F401
-import cancels_tasks  # noqa: F401
-import cancels_traps  # noqa: F401
+
+SCENARIOS = {
+    "--trio": ["cancels_trio", "cancels_trio_scopes", "cancels_trio_more"],
+    "--anyio": ["cancels_anyio", "cancels_anyio_more"],
+    None: ["cancels_ends", "cancels_groups", "cancels_limits", "cancels_mixed", "cancels_others",
+           "cancels_tasks", "cancels_traps"]}
 
 
 def policy_of(uvloop):
@@ -33,15 +32,23 @@ def policy_of(uvloop):
 
 
 def main(options):
+    levels = next((option for option in options if option in SCENARIOS), None)
+    for name in SCENARIOS[levels]:
+        if levels == "--anyio" and not hasattr(importlib.import_module("anyio"), "Event"):
+            name = "cancels_anyio_2"  # other calls, other ways to await them
+        importlib.import_module(name)
+    scene = importlib.import_module("levels").LevelScene if levels else asked.Scene
     only = [word.split(",") for word in options if not word.startswith("--")]
     chosen = [f for f in asked.SCENARIOS if asked.played_here(f, sum(only, []))]
     if "--list" in options:
         print("\n".join(function.__name__ for function in chosen))
         return
     if asked.RECORDER:
-        import recorder
-        recorder.install()
+        name = "recorder" if not levels else "recorder_trio" \
+            if "--trio" in options or "--on-trio" in options else "recorder_anyio"
+        importlib.import_module(name).install()
     if asked.UVLOOP:
+        import asyncio
         import uvloop
         warnings.simplefilter("ignore", DeprecationWarning)  # policies, from 3.14 on
         asyncio.set_event_loop_policy(policy_of(uvloop))
@@ -52,7 +59,7 @@ def main(options):
         asked.answer()
     for function in chosen:
         asked.watch(30)
-        asked.play(function)
+        asked.play(function, scene)
     asked.say("over")
     asked.answer()
 
