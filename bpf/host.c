@@ -631,10 +631,13 @@ static void take_begin(struct ctask_host *h, pid_t pid, bool loads)
 static void take_exit(struct ctask_host *h, pid_t pid)
 {
 	struct known *k = find(h, pid);
+	uint64_t calls = ctask_probes_unready(h->probes, pid, 0);
 
+	/* It was over before it could be followed. */
+	if (!k || k->state == OTHER || k->state == PYTHON)
+		atomic_fetch_add(&h->lost, calls);
 	if (k)
 		drop(h, k);
-	(void)ctask_probes_unready(h->probes, pid, 0);
 }
 
 static void take_request(struct ctask_host *h, const struct ctask_probe_event *event)

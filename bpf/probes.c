@@ -225,7 +225,7 @@ uint64_t ctask_probes_unready(struct ctask_probes *probes, pid_t pid, uint64_t b
 	if (bpf_map_lookup_elem(fd, &key, &unready))
 		return 0;
 	(void)bpf_map_delete_elem(fd, &key);
-	return unready.build == build ? unready.calls : 0;
+	return !build || unready.build == build ? unready.calls : 0;
 }
 
 bool ctask_probes_poll(struct ctask_probes *probes, int ms)

@@ -36,7 +36,7 @@ void ctask_probes_code(struct ctask_probes *probes, uint64_t addr,
 		       const struct ctask_probe_code *code);
 /** The thread whose pthread_self() is @p ident is @p tstate to Python. */
 void ctask_probes_thread(struct ctask_probes *probes, uint64_t ident, uint64_t tstate);
-/** Calls of cancel() in a process that nothing was set for, seen by the probes of @p build; then forget them. */
+/** Calls of cancel() in a process that nothing was set for, seen by the probes of @p build (0: of any); then forget them. */
 uint64_t ctask_probes_unready(struct ctask_probes *probes, pid_t pid, uint64_t build);
 
 /**

@@ -142,15 +142,12 @@ bool ctask_resolver_new_code(struct ctask_resolver *r, uint64_t *ret_addr,
 	return ctask_function_fresh(&r->functions, ret_addr, ret);
 }
 
-struct ctask_resolver *ctask_resolver_create(pid_t pid, struct ctask_walk *walk,
-					     struct ctask_memory *live, struct ctask_photo *photo,
+struct ctask_resolver *ctask_resolver_create(struct ctask_walk *walk, struct ctask_photo *photo,
 					     struct ctask_bpf_history *history,
 					     const struct ctask_asyncio_facts *facts)
 {
 	struct ctask_resolver *r = calloc(1, sizeof(*r));
 
-	(void)pid;
-	(void)live;
 	if (!r)
 		return NULL;
 	r->walk = walk;

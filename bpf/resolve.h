@@ -2,8 +2,6 @@
 #ifndef CTASK_BPF_RESOLVE_H
 #define CTASK_BPF_RESOLVE_H
 
-#include <sys/types.h>
-
 #include "bpf/history.h"
 #include "bpf/photo.h"
 #include "bpf/target.h"
@@ -14,8 +12,7 @@ struct ctask_resolver;
  * For the process that @p walk was made for, over the memory of @p photo; all are borrowed. Places,
  * records and outcomes go to @p history. NULL when out of memory.
  */
-struct ctask_resolver *ctask_resolver_create(pid_t pid, struct ctask_walk *walk,
-					     struct ctask_memory *live, struct ctask_photo *photo,
+struct ctask_resolver *ctask_resolver_create(struct ctask_walk *walk, struct ctask_photo *photo,
 					     struct ctask_bpf_history *history,
 					     const struct ctask_asyncio_facts *facts);
 /** NULL is fine. */

@@ -181,8 +181,7 @@ static int begin_history(struct ctask_subject *s, size_t bytes, struct ctask_err
 	if (ret)
 		return ret;
 	describe(s);
-	s->resolver = ctask_resolver_create(s->pid, &s->walk, s->live, s->photo, &s->history,
-					    &s->asyncio);
+	s->resolver = ctask_resolver_create(&s->walk, s->photo, &s->history, &s->asyncio);
 	return s->resolver ? 0 : ctask_fail(err, ENOMEM, "out of memory");
 }
 

@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import ctaskctl
@@ -404,9 +405,13 @@ def many(interpreter):
         victim.ask("spawn", "many-spawned", 1)
         follower.read(3)
         fds, kilobytes = held()
+        over = []  # what nobody reads is kept: it is read meanwhile
+        reads = threading.Thread(target=follower.read, args=(100000, lambda: bool(over)))
+        reads.start()
         for _ in range(PROCESSES // 15):
             truth += victim.ask("fork", "many", 1, 15)
-            follower.read(0.1)  # what nobody reads is kept
+        over.append(True)
+        reads.join()
         follower.read(3)
         after = held()
         place = os.listdir("/run/ctaskctl") if os.path.isdir("/run/ctaskctl") else []
