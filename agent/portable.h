@@ -22,8 +22,10 @@
  * headers or before, in every file of the agent that uses one of these.
  * What is newer than 2.28 and has no old version is not used at all: stat,
  * fstat, lstat, fstatat, mknod (2.33; statx is there), gettid (2.30),
- * close_range (2.34), arc4random (2.36), strtol and scanf (which newer headers
- * turn into __isoc23_*).
+ * close_range (2.34), arc4random (2.36).
+ *
+ * Headers of glibc 2.38 and newer make functions of C23 of those that read numbers
+ * (0b101 is one there): __isoc23_strtoul. They are bound to what they were before.
  */
 
 #include <dlfcn.h>
@@ -63,6 +65,16 @@ CTASK_BIND_OLD(pthread_mutex_trylock, "GLIBC_2.2.5");
 CTASK_BIND_OLD(pthread_once, "GLIBC_2.2.5");
 CTASK_BIND_OLD(pthread_setspecific, "GLIBC_2.2.5");
 CTASK_BIND_OLD(pthread_sigmask, "GLIBC_2.2.5");
+
+/** Bind what newer headers make of a function to the version that all C libraries have. */
+#define CTASK_BIND_NOT_C23(name, old) __asm__(".symver __isoc23_" #name "," old)
+
+CTASK_BIND_NOT_C23(strtol, "strtol@GLIBC_2.2.5");
+CTASK_BIND_NOT_C23(strtoul, "strtoul@GLIBC_2.2.5");
+CTASK_BIND_NOT_C23(strtoll, "strtoll@GLIBC_2.2.5");
+CTASK_BIND_NOT_C23(strtoull, "strtoull@GLIBC_2.2.5");
+CTASK_BIND_NOT_C23(sscanf, "__isoc99_sscanf@GLIBC_2.7");
+CTASK_BIND_NOT_C23(fscanf, "__isoc99_fscanf@GLIBC_2.7");
 
 /* Not moved, and in libc of old: pthread_mutex_init, _lock, _unlock, _destroy,
  * pthread_self, pthread_equal, pthread_cond_*, pthread_attr_init, _destroy,
