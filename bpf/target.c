@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bpf/entry.h"
+#include "model/array.h"
 #include "model/cleanup.h"
 #include "reader/elf.h"
 
@@ -104,53 +105,83 @@ static uint64_t method_of(struct ctask_heap *heap, uint64_t type, const char *na
 	return 0;
 }
 
-/* The file and the offset in it that lie at @p addr. */
-static int place_of(pid_t pid, uint64_t addr, struct ctask_hook_place *ret)
+/* --- the files that a process has mapped --- */
+
+struct part {
+	uint64_t start, end, offset, device, inode;
+};
+
+struct files {
+	pid_t pid;
+	struct part *parts;
+	uint32_t count;
+};
+
+static void files_fini(struct files *f)
+{
+	free(f->parts);
+}
+
+static int files_init(struct files *f, pid_t pid)
 {
 	char path[64];
 	auto_free char *line = NULL;
-	size_t room = 0;
-	int ret_code = -ENOENT;
-	FILE *maps;
+	auto_fclose FILE *maps = NULL;
+	size_t line_room = 0;
+	uint32_t room = 0;
+	int ret = 0;
 
+	*f = (struct files){ .pid = pid };
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	maps = fopen(path, "re");
 	if (!maps)
 		return -errno;
-	while (ret_code && getline(&line, &room, maps) > 0) {
-		uint64_t start, end, offset, inode;
+	while (!ret && getline(&line, &line_room, maps) > 0) {
+		struct part part;
 		unsigned int major, minor;
 		int name_at = 0;
 
 		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %x:%x %" SCNu64 " %n",
-			   &start, &end, &offset, &major, &minor, &inode, &name_at) != 6 ||
-		    addr < start || addr >= end || !name_at || line[name_at] != '/')
+			   &part.start, &part.end, &part.offset, &major, &minor, &part.inode,
+			   &name_at) != 6 ||
+		    !name_at || line[name_at] != '/')
+			continue;
+		part.device = (uint64_t)major << 32 | minor;
+		ret = ctask_array_grow(&f->parts, f->count, &room, sizeof(part));
+		if (!ret)
+			f->parts[f->count++] = part;
+	}
+	return ret;
+}
+
+/* The file and the offset in it that lie at @p addr. */
+static int place_of(const struct files *f, uint64_t addr, struct ctask_hook_place *ret)
+{
+	for (uint32_t i = 0; i < f->count; i++) {
+		const struct part *part = &f->parts[i];
+
+		if (addr < part->start || addr >= part->end)
 			continue;
 		/* The kernel's own link: right whatever the path says, in any mount namespace. */
 		snprintf(ret->path, sizeof(ret->path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
-			 (int)pid, start, end);
-		ret->offset = addr - start + offset;
-		ret->device = (uint64_t)major << 32 | minor;
-		ret->inode = inode;
-		ret_code = 0;
+			 (int)f->pid, part->start, part->end);
+		ret->offset = addr - part->start + part->offset;
+		ret->device = part->device;
+		ret->inode = part->inode;
+		return 0;
 	}
-	fclose(maps);
-	return ret_code;
+	return -ENOENT;
 }
 
-static uint64_t exported(struct ctask_walk *walk, pid_t pid, const char *name)
+/* The file that has symbol @p name, which is at *ret_addr. NULL when there is none. */
+static const struct part *exporter(struct ctask_walk *walk, const struct files *f, const char *name,
+				   uint64_t *ret_addr)
 {
-	struct ctask_mapping *maps = NULL;
-	uint64_t found = 0;
-	uint32_t count = 0;
-
-	if (ctask_process_mappings(pid, &maps, &count, NULL))
-		return 0;
-	for (uint32_t i = 0; i < count && !found; i++)
-		if (ctask_elf_exported(walk->heap.pages, maps[i].start, name, &found))
-			found = 0;
-	ctask_mappings_free(maps, count);
-	return found;
+	for (uint32_t i = 0; i < f->count; i++)
+		if (!f->parts[i].offset &&
+		    !ctask_elf_exported(walk->heap.pages, f->parts[i].start, name, ret_addr))
+			return &f->parts[i];
+	return NULL;
 }
 
 /* The part of a thread's state that has all of these, and what lies too far from it. */
@@ -252,14 +283,70 @@ static void move_to_cheapest(struct ctask_hook_place *place, int needs)
 		place->offset += ctask_entry_cheapest(code, (size_t)got, needs);
 }
 
-static int hook(pid_t pid, uint64_t addr, const char *what, int needs, struct ctask_hook_place *ret,
-		struct ctask_error *err)
+static int hook(const struct files *f, uint64_t addr, const char *what, int needs,
+		struct ctask_hook_place *ret, struct ctask_error *err)
 {
-	if (!addr || place_of(pid, addr, ret))
+	if (!addr || place_of(f, addr, ret))
 		return ctask_fail(err, EPROTO, "the code of %s in process %d is in no file", what,
-				  (int)pid);
+				  (int)f->pid);
 	move_to_cheapest(ret, needs);
 	return 0;
+}
+
+/* Python's own types, all in one file. */
+static void take_types(struct ctask_walk *walk, const struct files *f, struct ctask_probe_target *t)
+{
+	const struct {
+		const char *name;
+		__u64 *to;
+	} types[] = {
+		{ "PyGen_Type", &t->gen_types[1] },
+		{ "PyAsyncGen_Type", &t->gen_types[2] },
+		{ "PyFrame_Type", &t->frame_type },
+		{ "PyTuple_Type", &t->tuple_type },
+	};
+	uint64_t addr;
+	const struct part *python = exporter(walk, f, "PyCoro_Type", &addr);
+
+	if (!python)
+		return;
+	t->gen_types[0] = addr;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (!ctask_elf_exported(walk->heap.pages, python->start, types[i].name, &addr))
+			*types[i].to = addr;
+}
+
+/* The functions that are probed, of the task's type at @p task_type, written in C. */
+static int find_hooks(struct ctask_walk *walk, const struct files *f, uint64_t task_type,
+		      struct ctask_probe_target *t, struct ctask_hook_place *hooks,
+		      struct ctask_error *err)
+{
+	struct ctask_heap *heap = &walk->heap;
+	uint32_t flags = 0, unused;
+	uint64_t addr, dealloc = 0;
+	int ret;
+
+	addr = method_of(heap, task_type, "cancel", &flags);
+	t->has_arguments = flags & METH_FASTCALL;
+	ret = hook(f, addr, "Task.cancel",
+		   CTASK_ENTRY_SELF | CTASK_ENTRY_ARGUMENTS | CTASK_ENTRY_STACK,
+		   &hooks[CTASK_HOOK_CANCEL], err);
+	addr = method_of(heap, t->gen_types[0], "throw", &unused);
+	if (!ret)
+		ret = hook(f, addr, "coroutine.throw", CTASK_ENTRY_SELF, &hooks[CTASK_HOOK_THROW],
+			   err);
+	(void)ctask_heap_u64(heap, task_type + TYPE_DEALLOC, &dealloc);
+	if (!ret)
+		ret = hook(f, dealloc, "a task's end", CTASK_ENTRY_SELF, &hooks[CTASK_HOOK_FREE],
+			   err);
+	addr = method_of(heap, task_type, "uncancel", &unused);
+	if (!ret && addr)
+		ret = hook(f, addr, "Task.uncancel", CTASK_ENTRY_SELF, &hooks[CTASK_HOOK_UNCANCEL],
+			   err);
+	addr = method_of(heap, task_type, "cancelling", &unused);
+	if (!ret && addr)
+		ret = hook(f, addr, "Task.cancelling", 0, &hooks[CTASK_HOOK_CANCELLING], err);
+	return ret;
 }
 
 int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_target *ret_target,
@@ -274,8 +361,8 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 	static const char *const thread_items[] = { "_active" };
 	struct ctask_heap *heap = &walk->heap;
 	uint64_t modules = modules_with(walk, "_asyncio"), found[4] = { 0 }, in_tasks[2] = { 0 },
-		 in_c[2] = { 0 }, dealloc, coroutine, addr;
-	uint32_t flags = 0, unused;
+		 in_c[2] = { 0 };
+	struct files files;
 	int ret;
 
 	*ret_target = (struct ctask_probe_target){ 0 };
@@ -314,33 +401,15 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 	if (heap->layout.tstate_asyncio_running_task == CTASK_NO_FIELD)
 		ret_target->current_tasks = in_tasks[1] ? in_tasks[1] : in_c[1];
 	ret_facts->current_tasks = ret_target->current_tasks;
-	coroutine = exported(walk, pid, "PyCoro_Type");
-	ret_target->gen_types[0] = coroutine;
-	ret_target->frame_type = exported(walk, pid, "PyFrame_Type");
-	ret_target->tuple_type = exported(walk, pid, "PyTuple_Type");
-	ret_target->gen_types[1] = exported(walk, pid, "PyGen_Type");
-	ret_target->gen_types[2] = exported(walk, pid, "PyAsyncGen_Type");
-
-	addr = method_of(heap, in_c[0], "cancel", &flags);
-	ret_target->has_arguments = flags & METH_FASTCALL;
-	ret = hook(pid, addr, "Task.cancel",
-		   CTASK_ENTRY_SELF | CTASK_ENTRY_ARGUMENTS | CTASK_ENTRY_STACK,
-		   &ret_hooks[CTASK_HOOK_CANCEL], err);
-	if (!ret)
-		ret = hook(pid, method_of(heap, coroutine, "throw", &unused), "coroutine.throw",
-			   CTASK_ENTRY_SELF, &ret_hooks[CTASK_HOOK_THROW], err);
-	if (!ret && ctask_heap_u64(heap, in_c[0] + TYPE_DEALLOC, &dealloc))
-		ret = -EFAULT;
-	if (!ret)
-		ret = hook(pid, dealloc, "a task's end", CTASK_ENTRY_SELF,
-			   &ret_hooks[CTASK_HOOK_FREE], err);
-	addr = method_of(heap, in_c[0], "uncancel", &unused);
-	if (!ret && addr)
-		ret = hook(pid, addr, "Task.uncancel", CTASK_ENTRY_SELF,
-			   &ret_hooks[CTASK_HOOK_UNCANCEL], err);
-	addr = method_of(heap, in_c[0], "cancelling", &unused);
-	if (!ret && addr)
-		ret = hook(pid, addr, "Task.cancelling", 0, &ret_hooks[CTASK_HOOK_CANCELLING], err);
+	ret = files_init(&files, pid);
+	if (ret) {
+		ret = ctask_fail(err, -ret, "the files of process %d cannot be listed: %s",
+				 (int)pid, strerror(-ret));
+	} else {
+		take_types(walk, &files, ret_target);
+		ret = find_hooks(walk, &files, in_c[0], ret_target, ret_hooks, err);
+	}
+	files_fini(&files);
 	return ret;
 }
 
@@ -351,9 +420,16 @@ bool ctask_target_has_asyncio(struct ctask_walk *walk)
 
 int ctask_target_loader(struct ctask_walk *walk, pid_t pid, struct ctask_hook_place *ret_place)
 {
-	uint64_t addr = exported(walk, pid, "PyInit__asyncio");
+	struct files files;
+	uint64_t addr;
+	int ret = files_init(&files, pid);
 
-	return addr ? place_of(pid, addr, ret_place) : -ENOENT;
+	if (!ret)
+		ret = exporter(walk, &files, "PyInit__asyncio", &addr)
+			      ? place_of(&files, addr, ret_place)
+			      : -ENOENT;
+	files_fini(&files);
+	return ret;
 }
 
 void ctask_target_threads(struct ctask_walk *walk,
