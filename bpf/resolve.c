@@ -113,6 +113,7 @@ void ctask_resolver_take(struct ctask_resolver *r, const struct ctask_probe_even
 		break;
 	}
 	ctask_photo_hide(r->photo, pages);
+	ctask_texts_clear(r->texts);
 }
 
 bool ctask_resolver_watch(struct ctask_resolver *r)
@@ -152,7 +153,7 @@ struct ctask_resolver *ctask_resolver_create(struct ctask_walk *walk, struct cta
 		return NULL;
 	r->walk = walk;
 	r->heap = &walk->heap;
-	r->texts = walk->snap->texts;
+	r->texts = ctask_texts_create();
 	r->photo = photo;
 	r->history = history;
 	r->asyncio = *facts;
@@ -162,7 +163,7 @@ struct ctask_resolver *ctask_resolver_create(struct ctask_walk *walk, struct cta
 	r->calls = ctask_calls_create();
 	r->requests = ctask_requests_create(r, history);
 	r->held = ctask_held_create(r);
-	if (!r->calls || !r->requests || !r->held) {
+	if (!r->texts || !r->calls || !r->requests || !r->held) {
 		ctask_resolver_destroy(r);
 		return NULL;
 	}
@@ -178,5 +179,6 @@ void ctask_resolver_destroy(struct ctask_resolver *r)
 	ctask_calls_destroy(r->calls);
 	ctask_requests_destroy(r->requests);
 	ctask_held_destroy(r->held);
+	ctask_texts_destroy(r->texts);
 	free(r);
 }

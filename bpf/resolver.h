@@ -12,7 +12,7 @@ struct ctask_requests;
 struct ctask_resolver {
 	struct ctask_walk *walk;
 	struct ctask_heap *heap;   /* of walk */
-	struct ctask_texts *texts; /* of its snapshot */
+	struct ctask_texts *texts; /* of the event that is being explained */
 	struct ctask_photo *photo;
 	struct ctask_bpf_history *history;
 	struct ctask_asyncio_facts asyncio;

@@ -25,16 +25,22 @@ struct ctask_texts *ctask_texts_create(void)
 	return calloc(1, sizeof(struct ctask_texts));
 }
 
-void ctask_texts_destroy(struct ctask_texts *texts)
+void ctask_texts_clear(struct ctask_texts *texts)
 {
 	struct block *next;
 
-	if (!texts)
-		return;
 	for (struct block *b = texts->blocks; b; b = next) {
 		next = b->next;
 		free(b);
 	}
+	*texts = (struct ctask_texts){ 0 };
+}
+
+void ctask_texts_destroy(struct ctask_texts *texts)
+{
+	if (!texts)
+		return;
+	ctask_texts_clear(texts);
 	free(texts);
 }
 

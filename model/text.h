@@ -21,6 +21,8 @@ struct ctask_texts;
 struct ctask_texts *ctask_texts_create(void);
 /** NULL is fine. */
 void ctask_texts_destroy(struct ctask_texts *texts);
+/** Free all that it keeps. */
+void ctask_texts_clear(struct ctask_texts *texts);
 /** Keep @p len bytes, which are already in the form above, and a final NUL. NULL when out of memory. */
 ctask_text ctask_texts_add(struct ctask_texts *texts, const char *bytes, size_t len);
 /** Keep what printf would write. NULL when out of memory. */
