@@ -175,6 +175,9 @@ static void see_call(struct py_object *scope, struct py_object *reason)
 	if (!host)
 		return;
 	ctask_cancel_sketch(host, &call.record);
+	/* A child of anyio 2 that has not failed: what it runs is cancel() itself. */
+	if (call.record.origin == CTASK_ORIGIN_SIBLING_FAILED && !call.record.exception_type)
+		call.record.origin = CTASK_ORIGIN_EXPLICIT;
 	take_scope(&call.record, scope);
 	if (call.record.origin == CTASK_ORIGIN_TIMEOUT)
 		take_delay(&call.record, scope);
@@ -306,6 +309,23 @@ static uint64_t deliver(struct py_object *task, struct py_object *scope)
 	return id;
 }
 
+/* In anyio 2 each scope has those inside of it ask theirs: the outermost one was cancelled. */
+static struct py_object *scope_that_asks(const struct ctask_seen *frame,
+					 const struct ctask_code_facts *facts)
+{
+	struct ctask_seen seen = *frame;
+	struct py_object *scope;
+	bool more = true;
+
+	if (facts->scope.slot >= 0)
+		return ctask_frame_local(seen.frame, facts->scope.slot);
+	for (int i = 0; more && i < DEPTH_MAX; i++) {
+		scope = ctask_frame_local(seen.frame, 0);
+		more = ctask_frame_outer(&seen, &seen) && seen.code == frame->code;
+	}
+	return scope;
+}
+
 bool ctask_anyio_asks(struct py_object *target, uint64_t *ret_id)
 {
 	const struct ctask_code_facts *facts;
@@ -321,7 +341,7 @@ bool ctask_anyio_asks(struct py_object *target, uint64_t *ret_id)
 	/* What that task waits for is asked by the task. */
 	if (ctask_frame_local(seen.frame, facts->failed.slot) != target)
 		return false;
-	scope = ctask_frame_local(seen.frame, facts->scope.slot < 0 ? 0 : facts->scope.slot);
+	scope = scope_that_asks(&seen, facts);
 	if (!scope)
 		return false;
 	*ret_id = deliver(target, scope);
@@ -344,13 +364,14 @@ static void leave(const void *task, const void *scope)
 	ctask_level_call_forget(scope);
 }
 
-static bool waits_for_children(struct py_object *scope, const void *task)
+/* @p more: how many are among its tasks that are no children. */
+static bool waits_for_children(struct py_object *scope, const void *task, int64_t more)
 {
 	struct py_object *tasks = ctask_python_lend(scope, "_tasks");
 	enum ctask_through through;
 	const void *group = ctask_level_construct(scope, &through);
 
-	if (!group || !py_is(tasks, ctask_py.PySet_Type) || !ctask_py.PySet_Size(tasks) ||
+	if (!group || !py_is(tasks, ctask_py.PySet_Type) || ctask_py.PySet_Size(tasks) <= more ||
 	    waiting_count == WAITING_MAX)
 		return false;
 	waiting[waiting_count++] = (struct waiting){ task, scope, group };
@@ -489,10 +510,17 @@ static struct py_object *call_exit(struct py_object *callable, struct py_object 
 	ctask_py.PyErr_Restore(type, value, traceback);
 	result = ctask_function_call(&functions[EXIT], args, nargsf, kwnames);
 	ctask_py.PyErr_Fetch(&type, &value, &traceback);
-	if (!waits_for_children(scope, host))
+	/* In anyio 2 that was but a coroutine, which runs now: its task still is in the scope. */
+	if (!waits_for_children(scope, host, is_true(scope, "_active")))
 		leave(host, scope);
 	ctask_py.PyErr_Restore(type, value, traceback);
 	return result;
+}
+
+static void hook(enum hooked which, struct py_object *type, const char *name, py_vectorcall call)
+{
+	if (!functions[which].function)
+		ctask_function_hook(&functions[which], type, name, call, CTASK_CALLED_BY_PYTHON);
 }
 
 void ctask_anyio_look(void)
@@ -507,12 +535,12 @@ void ctask_anyio_look(void)
 	task_states = ctask_python_module_item(BACKEND, "_task_states");
 	if (task_states && scope_type) {
 		ctask_py.Py_IncRef(task_states);
-		ctask_function_hook(&functions[CANCEL], scope_type, "cancel", call_cancel,
-				    CTASK_CALLED_BY_PYTHON);
-		ctask_function_hook(&functions[ENTER], scope_type, "__enter__", call_enter,
-				    CTASK_CALLED_BY_PYTHON);
-		ctask_function_hook(&functions[EXIT], scope_type, "__exit__", call_exit,
-				    CTASK_CALLED_BY_PYTHON);
+		hook(CANCEL, scope_type, "cancel", call_cancel);
+		hook(ENTER, scope_type, "__enter__", call_enter);
+		hook(EXIT, scope_type, "__exit__", call_exit);
+		/* In anyio 2 all are coroutines, which run as soon as they are made. */
+		hook(ENTER, scope_type, "__aenter__", call_enter);
+		hook(EXIT, scope_type, "__aexit__", call_exit);
 	} else {
 		task_states = NULL; /* it is being imported now */
 		backend = (struct ctask_import){ .name = BACKEND };

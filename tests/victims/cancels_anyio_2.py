@@ -158,6 +158,26 @@ def cancelled_by_another(s):
 
 
 @scenario
+def cancelled_by_a_child(s):
+    """All that the child runs is cancel()."""
+    async def worker():
+        async with anyio.open_cancel_scope() as scope:
+            scopes.append(s.called("scope", scope))
+            await anyio.sleep(LONG)  # at: nap
+
+    async def main():
+        async with anyio.create_task_group() as top:
+            await child_of(s, top, "worker", worker)
+            await anyio.wait_all_tasks_blocked()
+            await child_of(s, top, "child", scopes[0].cancel)
+        s.asked("worker", "worker:nap", by="child", ends="absorbed",
+                scope=through("cancel_scope", "scope"))
+
+    scopes = []
+    return main
+
+
+@scenario
 def group_cancelled(s):
     """By its owner, as the last thing it does: on asyncio it is out of the scope before anything
     asks it.
