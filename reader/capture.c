@@ -24,8 +24,8 @@ enum {
 	/* All stops together, and pictures of something half done before one is believed. */
 	STOPS_MAX = 12,
 	HALF_DONE_BELIEVED = 4,
-	/* Copies of the running process, to learn from, before each of them. */
-	LEARNING_COPIES = 4,
+	/* Walks over the running process, to learn from, before each of them. */
+	LEARNING_WALKS = 4,
 };
 
 /* All that one capture holds. */
@@ -48,6 +48,7 @@ struct capture {
 	uint64_t start_ticks; /* of the process: with its id, the process itself */
 	int64_t start_ns;     /* when we began */
 	int64_t paused_ns;
+	int64_t walk_ns;		/* what a walk takes: see learn_pages() */
 	int64_t instant_us, instant_ns; /* of the picture: since the epoch; CLOCK_MONOTONIC */
 };
 
@@ -124,6 +125,12 @@ static void mark_instant(struct capture *c)
 {
 	c->instant_us = clock_ns(CLOCK_REALTIME) / 1000;
 	c->instant_ns = now_ns();
+}
+
+/* Nothing in the picture is half done. */
+static bool is_settled(const struct capture *c)
+{
+	return !c->walk.unsettled && ctask_snapshot_complete(c->snap);
 }
 
 /* Walk over what the pages serve now. */
@@ -264,32 +271,34 @@ static int stop_and_copy(struct capture *c, bool walk_too, bool *ret_true)
 }
 
 /*
- * Learn which pages matter now: walk over copies of the running process until
- * one holds all it leads to. What is read in these is not shown to anybody.
+ * Learn which pages matter now: walk over the running process until it is seen
+ * in one piece. What is read in these walks is not shown to anybody.
  */
 static int learn_pages(struct capture *c)
 {
 	int ret = 0;
 
-	for (int i = 0; !ret && i < LEARNING_COPIES; i++) {
-		bool whole;
+	c->walk_ns = 0;
+	for (int i = 0; !ret && i < LEARNING_WALKS; i++) {
+		int64_t begin_ns = now_ns(), taken_ns;
 
-		ret = ctask_pages_prepare(&c->pages);
-		if (!ret)
-			ret = ctask_pages_freeze(&c->pages);
-		if (!ret)
-			ret = walk_frozen(c, &whole);
-		if (!ret && whole)
+		ctask_pages_thaw(&c->pages);
+		ret = walk(c);
+		taken_ns = now_ns() - begin_ns;
+		if (taken_ns > c->walk_ns)
+			c->walk_ns = taken_ns;
+		if (!ret && is_settled(c))
 			break;
 	}
 	return ret ? explain(c, ret) : 0;
 }
 
 /*
- * Several short stops rather than a long one. A copy that lacks a page is of no
- * use. One that shows something half done (a table that is being moved, a task
- * between its coroutine's end and its own) is believed only when others after
- * it show the like: then it is no matter of the instant.
+ * Several short stops rather than a long one, up to where they come to as much
+ * together. A copy that lacks a page is of no use. One that shows something
+ * half done (a table that is being moved, a task between its coroutine's end
+ * and its own) is believed only when others after it show the like: then it is
+ * no matter of the instant.
  */
 static int stop_until_true(struct capture *c, bool *ret_true)
 {
@@ -298,14 +307,19 @@ static int stop_until_true(struct capture *c, bool *ret_true)
 
 	*ret_true = false;
 	for (int stops = 0; !ret && !*ret_true && stops < STOPS_MAX; stops++) {
-		/* The last one is walked while it stands still, and so lacks nothing. */
-		bool walk_too = stops + 1 == STOPS_MAX || (stops >= COPYING_STOPS && !whole);
+		/*
+		 * One that is walked while it stands still lacks nothing, but is longer: by a quarter
+		 * to a half of a walk over the running process, where the pages have to be read too.
+		 */
+		bool walk_too =
+			stops + 1 == STOPS_MAX ||
+			(!whole && (stops >= COPYING_STOPS || c->walk_ns / 4 < c->paused_ns));
 
 		if (!whole && !walk_too)
 			ret = learn_pages(c);
 		if (!ret)
 			ret = stop_and_copy(c, walk_too, &whole);
-		settled = !c->walk.unsettled && ctask_snapshot_complete(c->snap);
+		settled = is_settled(c);
 		half_done += whole && !settled;
 		*ret_true = whole && (settled || half_done >= HALF_DONE_BELIEVED);
 	}

@@ -8,10 +8,10 @@
 
 enum {
 	/*
-	 * 2 MiB: a walk in order of allocation rarely reads a page twice, and slots
+	 * 4 MiB: a walk in order of allocation rarely reads a page twice, and slots
 	 * that are used again cost no page fault and stay in the processor's cache.
 	 */
-	LIVE_SLOTS = 512,
+	LIVE_SLOTS = 1024,
 	/* Pages read with one that is missed, within an aligned group of so many. */
 	AHEAD_PAGES = 4,
 	/* Gaps of at most so many pages are copied too, so many and as many as there are pages. */
@@ -59,7 +59,7 @@ static void drop_slots(struct ctask_pages *pages)
 	if (pages->slots)
 		munmap(pages->slots, (size_t)pages->slot_room * CTASK_PAGE);
 	pages->slots = NULL;
-	pages->slot_room = 0;
+	pages->slot_room = pages->slots_ready = 0;
 }
 
 void ctask_pages_fini(struct ctask_pages *pages)
@@ -86,8 +86,6 @@ void ctask_pages_thaw(struct ctask_pages *pages)
 	pages->mode = CTASK_PAGES_LIVE;
 	pages->missed = 0;
 	pages->steps = pages->next_look = 0;
-	if (pages->slot_room > LIVE_SLOTS)
-		drop_slots(pages);
 }
 
 uint8_t *ctask_pages_copy(struct ctask_pages *pages, uint64_t addr)
@@ -371,10 +369,19 @@ int ctask_pages_prepare(struct ctask_pages *pages)
 	if (pages->touched_count > COPIED_MAX)
 		return pages->error = -E2BIG;
 	forget(pages);
-	if (make_plan(pages) || reserve_slots(pages, pages->plan_count * 2 + GAP_BUDGET))
+	if (make_plan(pages))
+		return pages->error;
+	/* Copies grow little from one to the next: seldom is new room needed. */
+	if (pages->plan_count + GAP_BUDGET > pages->slot_room &&
+	    reserve_slots(pages, pages->plan_count * 2 + GAP_BUDGET))
 		return pages->error;
 	/* Best effort: without it, the first write to each slot costs a page fault. */
-	(void)madvise(pages->slots, (size_t)pages->plan_count * CTASK_PAGE, MADV_POPULATE_WRITE);
+	if (pages->plan_count > pages->slots_ready) {
+		(void)madvise(pages->slots + (size_t)pages->slots_ready * CTASK_PAGE,
+			      (size_t)(pages->plan_count - pages->slots_ready) * CTASK_PAGE,
+			      MADV_POPULATE_WRITE);
+		pages->slots_ready = pages->plan_count;
+	}
 	moved = realloc(pages->runs, sizeof(*pages->runs) * PIECE_PAGES);
 	if (!moved)
 		return pages->error = -ENOMEM;

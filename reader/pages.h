@@ -36,6 +36,7 @@ struct ctask_pages {
 	struct ctask_table index; /* page address + 1 -> slot */
 	uint8_t *slots;
 	uint32_t slot_count, slot_room;
+	uint32_t slots_ready; /* from the first on: they have memory of ours behind them */
 
 	uint64_t *touched; /* page addresses, some perhaps twice */
 	uint32_t touched_count, touched_room;
