@@ -95,13 +95,19 @@ static uint32_t asking_place(const struct ctask_history *history,
 	return frame_index(history, stack, own);
 }
 
-/* The caller of the innermost wait_for that the target is in; else where it stands. */
+/* Where the limit is written, if that is known; the caller of the innermost wait_for that the target is in; else where it stands. */
 static uint32_t limit_place(const struct ctask_history *history,
 			    const struct ctask_cancellation *item)
 {
 	static const char *const wait_for[] = { "wait_for" };
 	const struct ctask_stack *stack = &item->target_stack;
 
+	if (item->scope_frame != CTASK_NONE) {
+		uint32_t own = find_own(history, stack, item->scope_frame);
+
+		if (own != CTASK_NONE)
+			return frame_index(history, stack, own);
+	}
 	for (uint32_t i = 0; i < stack->count && item->through == CTASK_THROUGH_WAIT_FOR; i++) {
 		uint32_t own;
 

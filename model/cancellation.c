@@ -82,7 +82,11 @@ struct ctask_cancellation *ctask_history_add(struct ctask_history *history)
 		return NULL;
 	item = &history->items[history->count++];
 	*item = (struct ctask_cancellation){
-		.delay_s = NAN, .elapsed_s = NAN, .after_s = NAN, .resolution_s = NAN
+		.delay_s = NAN,
+		.elapsed_s = NAN,
+		.after_s = NAN,
+		.resolution_s = NAN,
+		.scope_frame = CTASK_NONE,
 	};
 	return item;
 }

@@ -45,6 +45,8 @@ struct ctask_cancellation {
 	enum ctask_through through; /**< scope.kind */
 	uint64_t scope;
 	double delay_s, elapsed_s;
+	uint32_t
+		scope_frame; /**< index into target_stack: what stands in the scope's block, or CTASK_NONE */
 
 	uint64_t cause, root; /**< ids of cancellations; root is never 0 */
 

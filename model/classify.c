@@ -177,6 +177,17 @@ static void take_times(struct ctask_asking *a, int i)
 	a->when = when;
 }
 
+/* The frame of the target that is inside of the block of what asked: where a time limit is written. */
+static void take_scope_frame(struct ctask_asking *a)
+{
+	for (int c = 0; c < a->chain.count && a->record.scope; c++) {
+		if (!a->evidence->chain_holds(a, c, a->record.scope))
+			continue;
+		a->record.scope_frame = (uint32_t)c + 1;
+		return;
+	}
+}
+
 /* A wait_for that is built on a timeout: the frame of the target that holds it. */
 static void look_for_wait_for(struct ctask_asking *a)
 {
@@ -394,6 +405,8 @@ static void take_origin(struct ctask_asking *a)
 		a->record.origin = (uint8_t)otherwise;
 	if (a->record.origin == CTASK_ORIGIN_TIMEOUT && a->record.through == CTASK_THROUGH_TIMEOUT)
 		look_for_wait_for(a);
+	if (a->record.origin == CTASK_ORIGIN_TIMEOUT)
+		take_scope_frame(a);
 	take_block(a, i < a->stack.count ? facts_at(a, i) : NULL, passed);
 }
 

@@ -91,6 +91,10 @@ static void write_scope(struct ctask_json_writer *w, const struct ctask_cancella
 	write_id(w, "id", c->scope);
 	ctask_json_seconds(w, "delay_s", c->delay_s);
 	ctask_json_seconds(w, "elapsed_s", c->elapsed_s);
+	if (c->scope_frame == CTASK_NONE)
+		ctask_json_null(w, "frame");
+	else
+		ctask_json_int(w, "frame", c->scope_frame);
 	ctask_json_end_object(w);
 }
 

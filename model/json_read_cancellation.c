@@ -72,6 +72,10 @@ static void take_scope(struct ctask_json_door *door, const cJSON *object,
 	c->scope = ctask_json_take_id(door, scope, "id");
 	c->delay_s = ctask_json_take_seconds(door, scope, "delay_s");
 	c->elapsed_s = ctask_json_take_seconds(door, scope, "elapsed_s");
+	c->scope_frame = (uint32_t)ctask_json_take_known_int(door, scope, "frame", 0, INT32_MAX,
+							     (int64_t)CTASK_NONE);
+	if (c->scope_frame >= c->target_stack.count)
+		c->scope_frame = CTASK_NONE;
 }
 
 static void take_exception(struct ctask_json_door *door, const cJSON *object,

@@ -945,6 +945,8 @@ static enum verdict decode_record(struct decoder *d, const struct ctask_record *
 	c->scope = record->scope;
 	c->delay_s = record->delay_s;
 	c->elapsed_s = record->elapsed_s;
+	if (record->scope_frame && record->scope_frame <= c->target_stack.count)
+		c->scope_frame = record->scope_frame - 1;
 	c->cause = record->cause;
 	c->root = record->root;
 	c->failed_task = record->failed_task;

@@ -143,6 +143,9 @@ struct ctask_record {
 		stack_cut; /**< frames that were left out, all from the outer end */
 	uint32_t
 		resolution_us; /**< the outcome may have been so for that long already; 0 = exact */
+	uint32_t
+		scope_frame; /**< 1 + index into target_stack: the frame that stands in the scope's block; 0 = not known */
+	uint32_t pad;
 };
 
 /*

@@ -8,7 +8,7 @@ import re
 from datetime import datetime, timezone
 
 KINDS = """missing extra order form time id target-name target-coroutine target-stack
-requester-kind requester-id requester-name requester-coroutine origin scope scope-id delay elapsed
+requester-kind requester-id requester-name requester-coroutine origin scope scope-id scope-frame delay elapsed
 cause root exception exception-task message stack repeats outcome after""".split()
 
 KEYS = {"schema", "version", "id", "time", "pid", "source", "target", "requester", "origin",
@@ -242,6 +242,7 @@ def compare(found, want, got, ids, labels):
     if "origin" in got:
         same("origin", want["origin"], got["origin"])
         scope(found, label, want["scope"], got["scope"])
+        written_in(found, label, want["scope"], got)
         failure(found, label, want["exception"], got["exception"])
     same("repeats", want["repeats"], got.get("repeats", 0))
     if ids:
@@ -340,6 +341,20 @@ def one_scope(found, label, want, got):
         found.add("elapsed", label, want["elapsed"], elapsed)
 
 
+def written_in(found, label, want, got):
+    """The frame of the target that stands in the scope's block."""
+    frame = got["scope"] and got["scope"].get("frame")
+    stack = got["target"]["stack"]
+    if frame is not None and (not 0 <= frame < len(stack) or is_sleep(stack[frame])):
+        found.add("scope-frame", label, "a frame of the target that has a block", frame)
+        return
+    for one in either(want):
+        if one and one.get("within"):
+            name = None if frame is None else plain_name(stack[frame]["name"])
+            if name != one["within"]:
+                found.add("scope-frame", label, one["within"], name)
+
+
 def failure(found, label, want, got):
     faults = []
     for one in either(want):
@@ -401,7 +416,8 @@ def perfect(truth, first, began):
             "origin": one["origin"],
             "scope": scope_ and {"kind": scope_["kind"], "id": scope_["id"],
                                  "delay_s": scope_["delay"],
-                                 "elapsed_s": scope_["elapsed"] and sum(scope_["elapsed"]) / 2},
+                                 "elapsed_s": scope_["elapsed"] and sum(scope_["elapsed"]) / 2,
+                                 "frame": block_of(target["stack"], scope_.get("within"))},
             "cause": cause, "root": roots[number], "exception": settled(one["exception"]),
             "message": one["message"], "stack": as_stack(request["stack"]), "repeats": one["repeats"],
             "outcome": {"state": states[0], "after_s": request["outcome"]["after"][0] + 1}})
@@ -412,6 +428,20 @@ def settled(failure):
     """A failure, by the first of the names that are as good."""
     task = failure and failure["task"]
     return dict(failure, task=dict(task, name=either(task["name"])[0])) if task else failure
+
+
+def plain_name(name):
+    return name.rsplit(".", 1)[-1]
+
+
+def is_sleep(frame):
+    return frame["name"] == "sleep" and frame["filename"].endswith("/asyncio/tasks.py")
+
+
+def block_of(expected, name):
+    """The position of the function of that name."""
+    names = [plain_name(frame["name"]) for frame in as_stack(expected)]
+    return names.index(name) if name in names else None
 
 
 def as_stack(expected):

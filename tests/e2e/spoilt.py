@@ -2,6 +2,7 @@
 
 A way returns False where the answer has nothing that could be spoilt like that.
 """
+import records
 
 
 def each(change, fit=lambda record: True):
@@ -160,6 +161,12 @@ WAYS = [
     ("another scope", each(
         lambda r: r["scope"].update(id="0x1234567890"),
         lambda r: scoped(r) and r["scope"]["kind"] == "gather"), "scope-id"),
+    ("the block in another frame", each(
+        lambda r: r["scope"].update(frame=0),
+        lambda r: scoped(r) and r["scope"].get("frame")
+        and records.is_sleep(r["target"]["stack"][0])), "scope-frame"),
+    ("the block in no frame", each(
+        lambda r: r["scope"].update(frame=99), scoped), "scope-frame"),
     ("10 ms more of delay", each(more(0.01, "scope", "delay_s"), timed), "delay"),
     ("a delay where there is none", each(
         lambda r: r["scope"].update(delay_s=1.0),
@@ -200,6 +207,7 @@ WAYS = [
 
 # Of scenarios whose stacks are told by their own frames, and which have other scopes.
 ASYNCIO_ONLY = """another scope
+the block in another frame
 a delay where there is none
 a scope where there is none
 a scope of another kind

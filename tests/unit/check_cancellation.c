@@ -38,6 +38,7 @@ START_TEST(everything)
 	c->scope = 0xabc;
 	c->delay_s = 1;
 	c->elapsed_s = 1.003;
+	c->scope_frame = 1;
 	c->exception_type = "ValueError";
 	c->exception_message = "\"boom\"\n";
 	c->failed_task = 0xdef;
@@ -56,7 +57,7 @@ START_TEST(everything)
 		"\"requester\":{\"kind\":\"task\",\"id\":\"0x7e0000000000\",\"name\":\"Task-3\","
 		"\"coroutine\":\"handler\",\"nstid\":4242},\"origin\":\"timeout\","
 		"\"scope\":{\"kind\":\"timeout\",\"id\":\"0xabc\",\"delay_s\":1.000000,"
-		"\"elapsed_s\":1.003000},\"cause\":1,\"root\":1,"
+		"\"elapsed_s\":1.003000,\"frame\":1},\"cause\":1,\"root\":1,"
 		"\"exception\":{\"type\":\"ValueError\",\"message\":\"\\\"boom\\\"\\n\","
 		"\"task\":{\"id\":\"0xdef\",\"name\":\"bad\"}},\"message\":\"\","
 		"\"stack\":[{\"name\":\"handler\",\"filename\":\"/srv/svc.py\",\"line\":31}],"
@@ -85,7 +86,7 @@ START_TEST(nothing_known)
 		"\"requester\":{\"kind\":\"task\",\"id\":null,\"name\":null,"
 		"\"coroutine\":null,\"nstid\":null},\"origin\":\"unknown\","
 		"\"scope\":{\"kind\":\"gather\",\"id\":null,\"delay_s\":null,"
-		"\"elapsed_s\":null},\"cause\":null,\"root\":7,"
+		"\"elapsed_s\":null,\"frame\":null},\"cause\":null,\"root\":7,"
 		"\"exception\":{\"type\":\"KeyError\",\"message\":null,\"task\":null},"
 		"\"message\":null,"
 		"\"stack\":[{\"name\":null,\"filename\":null,\"line\":null}],"

@@ -109,6 +109,7 @@ static void fill_everything(struct image *image, struct ctask_record *r)
 	r->failed_task = 0xdef;
 	r->delay_s = 1.5;
 	r->elapsed_s = 1.75;
+	r->scope_frame = 1;
 	r->repeats = 3;
 	r->target_name = image_text(image, "caf\xc3\xa9");
 	r->target_coroutine = image_word(image, "worker");
@@ -158,6 +159,7 @@ START_TEST(everything)
 	ck_assert_uint_eq(c->scope, 0xabc);
 	ck_assert_double_eq(c->delay_s, 1.5);
 	ck_assert_double_eq(c->elapsed_s, 1.75);
+	ck_assert_uint_eq(c->scope_frame, 0);
 	ck_assert_uint_eq(c->cause, 0);
 	ck_assert_uint_eq(c->root, 1);
 	ck_assert_str_eq(c->exception_type, "ValueError");

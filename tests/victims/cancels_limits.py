@@ -591,6 +591,30 @@ def timeout_ends_the_task(s):
 
 
 @since(3, 11)
+def timeout_further_out(s):
+    """The block is written by neither the coroutine of the task nor the one that it stops."""
+    async def query():
+        await asyncio.sleep(LONG)  # at: nap
+
+    async def limited_query():
+        async with asyncio.timeout(0.03) as limit:
+            s.called("limit", limit)
+            await query()  # at: ask
+
+    async def worker():
+        await limited_query()  # at: call
+
+    async def main():
+        await s.start()
+        await s.ended(s.task(worker(), "worker"))
+        s.asked("worker", "sleep < query:nap < limited_query:ask < worker:call",
+                by=callback("Timeout._on_timeout"), why="timeout", stack=ON_TIMEOUT, ends="absorbed",
+                scope=through("timeout", "limit", 0.03, known=False, within="limited_query"))
+
+    return main
+
+
+@since(3, 11)
 def timeouts_nested(s):
     async def worker(outer, inner):
         try:
@@ -608,7 +632,8 @@ def timeouts_nested(s):
             await s.task(worker(outer, inner), label + " fires")
             s.asked(label + " fires", "sleep < worker:nap", by=callback("Timeout._on_timeout"),
                     why="timeout", stack=ON_TIMEOUT, ends="absorbed",
-                    scope=through("timeout", label, min(outer, inner), known=False))
+                    scope=through("timeout", label, min(outer, inner), known=False,
+                                  within="worker"))
 
     return main
 
