@@ -11,6 +11,7 @@
 #include "agent/level.h"
 #include "agent/lock.h"
 #include "agent/requests.h"
+#include "agent/slots.h"
 #include "agent/stack.h"
 #include "agent/tasks.h"
 #include "agent/text.h"
@@ -25,8 +26,9 @@ enum {
 	ROLES_MAX = 8,	  /* frames of the library between a scope and who enters it */
 	OWNERS_MAX = 64,  /* tasks between a scope's own and the one that is asked */
 	TEXT_MAX = 2048,  /* bytes of a text that is made over */
-	WAITING_MAX =
-		64, /* groups whose owners wait for their children without being in their scope */
+	WAITING =
+		1
+		<< 14, /* groups whose owners wait for their children without being in their scope; a power of two */
 };
 
 #define BACKEND "anyio._backends._asyncio"
@@ -350,12 +352,17 @@ bool ctask_anyio_asks(struct py_object *target, uint64_t *ret_id)
 
 /*
  * Up to anyio 3 a group leaves its scope before it waits for its children: its owner is
- * not done with the request until then.
+ * not done with the request until then. A task waits in one exit at a time.
  */
 static struct waiting {
 	const void *task, *scope, *group;
-} waiting[WAITING_MAX];
-static int waiting_count;
+} waiting[WAITING]; /* open addressing */
+uint32_t ctask_anyio_waiting;
+
+static struct waiting *waiting_slot(const void *task)
+{
+	return ctask_slots_find(waiting, sizeof(*waiting), WAITING, task);
+}
 
 static void leave(const void *task, const void *scope)
 {
@@ -364,37 +371,55 @@ static void leave(const void *task, const void *scope)
 	ctask_level_call_forget(scope);
 }
 
+static void leave_group(struct waiting *slot)
+{
+	leave(slot->task, slot->scope);
+	ctask_slots_free(waiting, sizeof(*waiting), WAITING, slot);
+	ctask_anyio_waiting--;
+}
+
 /* @p more: how many are among its tasks that are no children. */
 static bool waits_for_children(struct py_object *scope, const void *task, int64_t more)
 {
 	struct py_object *tasks = ctask_python_lend(scope, "_tasks");
 	enum ctask_through through;
 	const void *group = ctask_level_construct(scope, &through);
+	struct waiting *slot;
 
-	if (!group || !py_is(tasks, ctask_py.PySet_Type) || ctask_py.PySet_Size(tasks) <= more ||
-	    waiting_count == WAITING_MAX)
+	if (!task || !group || !py_is(tasks, ctask_py.PySet_Type) ||
+	    ctask_py.PySet_Size(tasks) <= more)
 		return false;
-	waiting[waiting_count++] = (struct waiting){ task, scope, group };
+	slot = waiting_slot(task);
+	if (slot->task) { /* it came out of that exit in this step */
+		leave_group(slot);
+		slot = waiting_slot(task);
+	}
+	if (ctask_anyio_waiting >= WAITING / 2)
+		return false;
+	*slot = (struct waiting){ task, scope, group };
+	ctask_anyio_waiting++;
 	return true;
 }
 
-/* @p task has run: the groups whose exit it is not in any more are left. */
-static void leave_groups(struct py_object *task)
+/* @p task has run: a group whose exit it is not in any more is left. */
+static void settle_group(struct py_object *task)
 {
+	struct waiting *slot = waiting_slot(task);
 	struct ctask_stack_seen chain;
 
+	if (!slot->task)
+		return;
 	ctask_stack_of_task(&chain, task);
-	for (int i = 0; i < waiting_count;) {
-		struct waiting group = waiting[i];
+	if (!chain.cut && !ctask_stack_is_inside(&chain, slot->group))
+		leave_group(slot);
+}
 
-		if (group.task != task ||
-		    (!chain.cut && ctask_stack_is_inside(&chain, group.group))) {
-			i++;
-			continue;
-		}
-		waiting[i] = waiting[--waiting_count];
-		leave(group.task, group.scope);
-	}
+void ctask_anyio_freed(const void *task)
+{
+	struct waiting *slot = waiting_slot(task);
+
+	if (slot->task)
+		leave_group(slot);
 }
 
 bool ctask_anyio_wrote(struct py_object *message)
@@ -422,12 +447,11 @@ void ctask_anyio_settle(struct py_object *task)
 	struct py_object *type, *value, *traceback;
 	enum ctask_ending ending;
 
-	if (!ctask_level_is_asked(task))
+	if (!ctask_level_is_asked(task) && !waiting_slot(task)->task)
 		return;
 	ctask_py.PyErr_Fetch(&type, &value, &traceback);
 	ending = ctask_task_ending(task);
-	if (waiting_count)
-		leave_groups(task);
+	settle_group(task);
 	if (ending != CTASK_GOES_ON)
 		ctask_level_finish(task, outcomes[ending]);
 	ctask_py.PyErr_Restore(type, value, traceback);

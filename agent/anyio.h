@@ -18,6 +18,10 @@ void ctask_anyio_look(void);
 bool ctask_anyio_asks(struct py_object *target, uint64_t *ret_id);
 /** True for the text that anyio makes up for a task's cancel(). */
 bool ctask_anyio_wrote(struct py_object *message);
+/** Number of tasks that wait for the children of a group whose scope they have left. */
+extern uint32_t ctask_anyio_waiting;
+/** @p task, which was freed, waits no more. */
+void ctask_anyio_freed(const void *task);
 /** @p task has run: if it is done, so are the requests of scopes. It need not be alive any more. */
 void ctask_anyio_settle(struct py_object *task);
 

@@ -713,6 +713,8 @@ void ctask_task_freed(struct py_object *task)
 		ctask_requests_gone(task);
 	if (ctask_level_is_asked(task))
 		ctask_level_finish(task, CTASK_OUTCOME_UNKNOWN);
+	if (ctask_anyio_waiting)
+		ctask_anyio_freed(task);
 	ctask_lock();
 	ctask_births_remove(task);
 	ctask_unlock();

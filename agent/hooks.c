@@ -103,7 +103,7 @@ static void hook_task_dealloc(struct py_object *self)
 	task_dealloc(self);
 }
 
-/* Before and after a step of @p task. It may be freed within: then it is not asked any more. */
+/* Before and after a step of @p task. It may be freed within: then nothing is known of it any more. */
 static void before_step(struct py_object *task)
 {
 	if (ctask_requests_tasks && !ctask_guest_forks)
@@ -116,7 +116,7 @@ static void after_step(struct py_object *task)
 		return;
 	if (ctask_requests_tasks)
 		ctask_requests_settle(task);
-	if (ctask_level_tasks)
+	if (ctask_level_tasks || ctask_anyio_waiting)
 		ctask_anyio_settle(task);
 }
 
