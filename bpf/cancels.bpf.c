@@ -2,9 +2,10 @@
 #include "bpf/follow.bpf.h"
 
 enum {
-	TSTATES = 64,	       /* Python's newest threads, that are looked at to find this one */
-	FRAMES_COUNTED = 4096, /* beyond those that are copied */
-	ROW_FRAMES = 16,       /* frames in which functions that mean something are looked for */
+	TSTATES = 64,	      /* Python's newest threads, that are looked at to find this one */
+	COUNTED_AT_ONCE = 64, /* frames beyond those that are copied … */
+	COUNTS = 64,	      /* … and how often so many */
+	ROW_FRAMES = 16,      /* frames in which functions that mean something are looked for */
 	HANDLER_FRAMES =
 		5, /* frames in which signal handlers are looked for, and who was interrupted */
 	OWNED_BY_THREAD = 0, /* Include/internal/pycore_frame.h, 3.11 on */
@@ -118,62 +119,84 @@ static __always_inline void add_gen(struct thread *th, const struct ctask_probe_
 	later(th, word(p, base + t->gen_exc_value), EXCEPTION, CONTEXTS);
 }
 
-/* The thread's frames, innermost first. True as in add_locals(). */
-__noinline int add_frames(struct thread *th, const struct ctask_probe_target *t,
-			  struct ctask_probe_event *event, __u64 frame)
+/*
+ * One step up the thread's frames: what matters of the one at th->walk.frame, the index'th from inside. False when it cannot
+ * be copied. A function of its own: in the loop the verifier would walk through all of it at each step.
+ */
+__noinline int add_next_frame(struct thread *th, const struct ctask_probe_target *t, __u32 index)
 {
-	__u64 inner[2] = { 0 };
-	__u32 at = 0;
-	int holds = 0;
+	__u64 frame, gen = 0, object;
+	__u32 base;
+	piece *p;
 
-	if (!th || !t || !event)
+	if (!th || !t)
 		return 0;
-	for (int i = 0; i < CTASK_PROBE_FRAMES && frame; i++) {
-		piece *p = at ? piece_at(th, at) : NULL;
-		__u64 gen = 0, object;
-		__u32 base;
+	frame = th->walk.frame;
+	p = th->walk.at ? piece_at(th, th->walk.at) : NULL;
+	if (!p || frame < p->addr || frame + t->frame_bytes > p->addr + p->len) {
+		th->walk.at = add_frame(th, t, frame, index);
+		p = th->walk.at ? piece_at(th, th->walk.at) : NULL;
+		if (!p)
+			return 0;
+	}
+	base = (__u32)(frame - p->addr);
+	if (index < ROW_FRAMES)
+		th->walk.holds |=
+			add_locals(th, t, word(p, base + t->frame_code) & ~(__u64)t->ref_tag_mask,
+				   frame + t->frame_locals,
+				   (index == 0 ? CTASK_ONLY_FIRST : 0) |
+					   (th->walk.holds & CTASK_ONLY_AFTER_RUNNER));
+	if (t->first_locals) {
+		gen = word(p, base + t->frame_gen);
+	} else {
+		__u8 owner = byte(p, base + t->frame_owner);
 
-		if (!p || frame < p->addr || frame + t->frame_bytes > p->addr + p->len) {
-			at = add_frame(th, t, frame, i);
-			p = at ? piece_at(th, at) : NULL;
-			if (!p)
-				break;
-		}
-		base = (__u32)(frame - p->addr);
-		if (i < ROW_FRAMES)
-			holds |= add_locals(th, t,
-					    word(p, base + t->frame_code) & ~(__u64)t->ref_tag_mask,
-					    frame + t->frame_locals,
-					    (i == 0 ? CTASK_ONLY_FIRST : 0) |
-						    (holds & CTASK_ONLY_AFTER_RUNNER));
-		if (t->first_locals) {
-			gen = word(p, base + t->frame_gen);
-		} else {
-			__u8 owner = byte(p, base + t->frame_owner);
-
-			if (owner == OWNED_BY_GENERATOR)
-				gen = frame - t->gen_frame;
-			/* A signal handler is given the object of the frame that it interrupts; *args may have it. */
-			if (i < HANDLER_FRAMES && owner <= OWNED_BY_GENERATOR) {
-				object = word(p, base + t->frame_object);
-				if (object && i) {
-					later(th, object, BYTES, FRAME_OBJECT_BYTES);
-					later(th, inner[0], ARGUMENTS_AT, 0);
-					later(th, inner[1], ARGUMENTS_AT, 0);
-				}
-				inner[1] = inner[0];
-				inner[0] = frame + t->frame_locals;
+		if (owner == OWNED_BY_GENERATOR)
+			gen = frame - t->gen_frame;
+		/* A signal handler is given the object of the frame that it interrupts; *args may have it. */
+		if (index < HANDLER_FRAMES && owner <= OWNED_BY_GENERATOR) {
+			object = word(p, base + t->frame_object);
+			if (object && index) {
+				later(th, object, BYTES, FRAME_OBJECT_BYTES);
+				later(th, th->walk.inner[0], ARGUMENTS_AT, 0);
+				later(th, th->walk.inner[1], ARGUMENTS_AT, 0);
 			}
+			th->walk.inner[1] = th->walk.inner[0];
+			th->walk.inner[0] = frame + t->frame_locals;
 		}
-		frame = word(p, base + t->frame_previous);
-		if (gen)
-			add_gen(th, t, p, gen);
 	}
-	for (int i = 0; i < FRAMES_COUNTED && frame; i++) {
-		event->frames_cut++;
+	th->walk.frame = word(p, base + t->frame_previous);
+	if (gen)
+		add_gen(th, t, p, gen);
+	return 1;
+}
+
+/* How many frames follow on each other from th->walk.frame on; the next stands there. */
+__noinline __u32 count_frames(struct thread *th, const struct ctask_probe_target *t)
+{
+	__u64 frame;
+	__u32 count = 0;
+
+	if (!th || !t)
+		return 0;
+	frame = th->walk.frame;
+	for (; count < COUNTED_AT_ONCE && frame; count++)
 		frame = user_u64(frame + t->frame_previous);
-	}
-	return holds & 1;
+	th->walk.frame = frame;
+	return count;
+}
+
+/* The thread's frames, innermost first. True as in add_locals(). */
+static __always_inline int add_frames(struct thread *th, const struct ctask_probe_target *t,
+				      struct ctask_probe_event *event, __u64 frame)
+{
+	th->walk = (struct frame_walk){ .frame = frame };
+	for (__u32 i = 0; i < CTASK_PROBE_FRAMES && th->walk.frame; i++)
+		if (!add_next_frame(th, t, i))
+			break;
+	for (int i = 0; i < COUNTS && th->walk.frame; i++)
+		event->frames_cut += count_frames(th, t);
+	return th->walk.holds & 1;
 }
 
 /* The task that runs in this thread: its own word, or one of {loop: task}. And the loop, and what is being handled. */

@@ -18,6 +18,14 @@ struct follow_item {
 	__u64 more;
 };
 
+/* On the way up a thread's frames. */
+struct frame_walk {
+	__u64 frame;	/* the next */
+	__u64 inner[2]; /* the locals of the two before, the nearer first */
+	__u32 at;	/* the piece that the last one lies in; 0 = none yet */
+	__u32 holds;	/* as of ctask_probe_code, of all so far */
+};
+
 /*
  * A thread: what it is to Python, and the event that it writes. Its own, and not the processor's: a program
  * may be preempted by another thread's.
@@ -28,6 +36,7 @@ struct thread {
 	__u64 stack_near; /* a frame that lay where Python has the frames of this thread in one row */
 	__u64 running_gen; /* the outermost coroutine on its stack, which was copied */
 	__u32 used, cut, queued, done;
+	struct frame_walk walk;
 	struct follow_item queue[QUEUE];
 	__u8 bytes[CTASK_PROBE_ROOM];
 };
