@@ -210,9 +210,20 @@ static void because_timeout(struct ctask_line *line, const struct reason *r)
 }
 
 /*
- * The owner of a group is asked by what notices the failure, its children by
- * what that calls. NULL when the stacks do not show it.
+ * The owner of a group of asyncio is asked by what notices the failure, its children by
+ * what that calls. One scope asks them all in trio and anyio: there the owner is who has its block, and comes out of it.
  */
+static bool is_owner(const struct ctask_cancellation *c, const struct ctask_frame *asking)
+{
+	const char *name = plain_name(asking->name);
+
+	if (asking->library && strcmp(name, "_on_task_done") == 0)
+		return true;
+	return !(asking->library && strcmp(name, "_abort") == 0) &&
+	       (c->scope_frame != CTASK_NONE || c->outcome == CTASK_OUTCOME_ABSORBED);
+}
+
+/* NULL when nothing shows it. */
 static const struct ctask_cancellation *find_owner(const struct reason *r)
 {
 	const struct ctask_story *s = r->story;
@@ -221,12 +232,12 @@ static const struct ctask_cancellation *find_owner(const struct reason *r)
 		const struct ctask_story_line *line = &r->stories->lines[i];
 		const struct ctask_cancellation *c =
 			&r->history->items[r->stories->members[line->members_first]];
-		const struct ctask_frame *inner;
+		uint32_t inner;
 
 		if (line->depth || !c->stack.count)
 			continue;
-		inner = &r->history->frames[ctask_history_stack(r->history, &c->stack)[0]];
-		if (inner->library && strcmp(plain_name(inner->name), "_on_task_done") == 0)
+		inner = ctask_history_stack(r->history, &c->stack)[0];
+		if (is_owner(c, &r->history->frames[inner]))
 			return c;
 	}
 	return NULL;

@@ -382,6 +382,33 @@ START_TEST(itself)
 }
 END_TEST
 
+/* One scope of trio asks all: who comes out of it is the owner. */
+START_TEST(owner_of_a_nursery)
+{
+	struct ctask_history *history = asked_history();
+	struct ctask_cancellation *c[2];
+	auto_free char *text = NULL;
+
+	c[0] = asked(history, 0, "child", "work", "work:5");
+	c[1] = asked(history, 0, "t", "main", "main:12");
+	for (int i = 0; i < 2; i++) {
+		asked_by(history, c[i], "bad", "fail", ">recalculate:1 >_child_finished:2");
+		c[i]->origin = CTASK_ORIGIN_SIBLING_FAILED;
+		c[i]->through = CTASK_THROUGH_NURSERY;
+		c[i]->failed_task_name = "bad";
+		c[i]->exception_type = "ValueError";
+		c[i]->scope = 0x500;
+		c[i]->root = c[0]->id;
+	}
+	c[0]->outcome = CTASK_OUTCOME_CANCELLED;
+	c[1]->outcome = CTASK_OUTCOME_ABSORBED;
+	text = render(history, plain, UINT32_MAX);
+	ck_assert_msg(strstr(text, "  nursery in main (t): child bad raised ValueError\n") != NULL,
+		      "%s", text);
+	ctask_history_destroy(history);
+}
+END_TEST
+
 START_TEST(a_cause_that_is_gone)
 {
 	struct ctask_history *history = asked_history();
@@ -513,6 +540,7 @@ int main(void)
 	tcase_add_test(tests, colours);
 	tcase_add_loop_test(tests, one_reason, 0, ARRAY_SIZE(reasons));
 	tcase_add_test(tests, itself);
+	tcase_add_test(tests, owner_of_a_nursery);
 	tcase_add_test(tests, a_cause_that_is_gone);
 	tcase_add_loop_test(tests, one_outcome, 0, ARRAY_SIZE(outcomes));
 	tcase_add_loop_test(tests, one_time, 0, ARRAY_SIZE(times));
