@@ -96,6 +96,29 @@ void ctask_wait_say_length(struct ctask_wait *wait, const char *attr, const char
 	}
 }
 
+void ctask_wait_say_function(struct ctask_wait *wait, const char *name)
+{
+	enum { WRAPPED_MAX = 16 };
+	struct ctask_heap *heap = &wait->walk->heap;
+	const struct ctask_code *code;
+	uint64_t function;
+	int ret = ctask_wait_local(wait, name, &function);
+
+	for (int i = 0; !ret && i < WRAPPED_MAX; i++) {
+		enum ctask_kind kind = ctask_kind_of(heap, function);
+
+		if (kind == CTASK_KIND_PARTIAL)
+			ret = ctask_heap_u64(heap, function + heap->layout.partial_func, &function);
+		else if (kind == CTASK_KIND_METHOD)
+			ret = ctask_heap_u64(heap, function + heap->layout.method_func, &function);
+		else
+			break;
+	}
+	code = ret ? NULL : ctask_function_code(wait->walk, function);
+	if (code)
+		ctask_wait_say(wait, " of %.64s", code->plain_name);
+}
+
 /* Seconds until a TimerHandle's time. NAN when it is not the standard library's. */
 static double left_of_timer(struct ctask_wait *wait, uint64_t handle)
 {

@@ -52,6 +52,8 @@ void ctask_wait_say_seconds(struct ctask_wait *wait, const char *before, double 
 void ctask_wait_say_method(struct ctask_wait *wait);
 /** "sleep 5 s", of the number object @p delay; "sleep" where that is 0. */
 void ctask_wait_say_sleep(struct ctask_wait *wait, uint64_t delay);
+/** " of fetch": the function in local variable @p name, which may be within partials. Nothing where it is not Python's. */
+void ctask_wait_say_function(struct ctask_wait *wait, const char *name);
 /** ", 3 waiting", where @p format is "%lld waiting": the length of what attribute @p attr of self holds. */
 void ctask_wait_say_length(struct ctask_wait *wait, const char *attr, const char *format);
 

@@ -84,28 +84,16 @@ static void read_group(struct ctask_wait *wait)
 		ctask_wait_say(wait, ", %lld left", (long long)count);
 }
 
-/* "to_thread.run_sync of load": @p name is the local that has the function. */
-static void say_function(struct ctask_wait *wait, const char *what, const char *name)
-{
-	const struct ctask_code *code;
-	uint64_t function;
-
-	ctask_wait_say(wait, "%s", what);
-	if (ctask_wait_local(wait, name, &function))
-		return;
-	code = ctask_function_code(wait->walk, function);
-	if (code)
-		ctask_wait_say(wait, " of %.64s", code->plain_name);
-}
-
 static void read_start(struct ctask_wait *wait)
 {
-	say_function(wait, "task_group.start", "func");
+	ctask_wait_say(wait, "task_group.start");
+	ctask_wait_say_function(wait, "func");
 }
 
 static void read_thread(struct ctask_wait *wait)
 {
-	say_function(wait, "to_thread.run_sync", "func");
+	ctask_wait_say(wait, "to_thread.run_sync");
+	ctask_wait_say_function(wait, "func");
 }
 
 static void read_sleep_forever(struct ctask_wait *wait)

@@ -17,19 +17,6 @@ static const struct ctask_link *inner_frame(const struct ctask_wait *wait, const
 	return inner;
 }
 
-/* " of fetch": the function in local variable @p name. */
-static void say_function(struct ctask_wait *wait, const char *name)
-{
-	const struct ctask_code *code;
-	uint64_t function;
-
-	if (ctask_wait_local(wait, name, &function))
-		return;
-	code = ctask_function_code(wait->walk, function);
-	if (code)
-		ctask_wait_say(wait, " of %.64s", code->plain_name);
-}
-
 /* How many are parked in a ParkingLot: ", 2 waiting". */
 static void say_parked(struct ctask_wait *wait, uint64_t lot)
 {
@@ -198,13 +185,13 @@ static void read_nursery(struct ctask_wait *wait)
 static void read_start(struct ctask_wait *wait)
 {
 	ctask_wait_say(wait, "nursery.start");
-	say_function(wait, "async_fn");
+	ctask_wait_say_function(wait, "async_fn");
 }
 
 static void read_thread(struct ctask_wait *wait)
 {
 	ctask_wait_say(wait, "to_thread.run_sync");
-	say_function(wait, "sync_fn");
+	ctask_wait_say_function(wait, "sync_fn");
 	if (inner_frame(wait, "acquire_on_behalf_of"))
 		ctask_wait_say(wait, ", no thread is free");
 }
