@@ -41,7 +41,7 @@ struct shapes {
 struct look {
 	uint32_t coroutine, stack, wait, runtime;
 	uint64_t wait_id;
-	uint8_t state, wait_kind, has_wait_left, unread;
+	uint8_t state, wait_kind, has_wait_left, is_own_deadline, unread;
 	uint32_t scopes;      /* those that are told */
 	uint8_t stop, origin; /* of a request to stop: how far it has come, and why it was made */
 	uint32_t times, place, exception; /* the same: how often, where, by what failure */
@@ -155,6 +155,17 @@ static uint32_t scopes_look(struct shapes *s, uint32_t task)
 	return look;
 }
 
+/* An event that nobody else waits for, as its text says, is shared with no other task. */
+static bool waits_alone(const struct ctask_task *task)
+{
+	static const char alone[] = ", 1 waiting";
+	const char *found = task->wait_kind == CTASK_WAIT_EVENT && task->wait_text
+				    ? strstr(task->wait_text, alone)
+				    : NULL;
+
+	return found && (found[strlen(alone)] == '\0' || found[strlen(alone)] == ',');
+}
+
 /* The look of the task alone, or UINT32_MAX when out of memory. */
 static uint32_t own_look(struct shapes *s, uint32_t task)
 {
@@ -174,12 +185,13 @@ static uint32_t own_look(struct shapes *s, uint32_t task)
 	look.runtime = t->runtime;
 	look.state = t->state;
 	look.wait_kind = t->wait_kind;
-	if (t->wait_kind < CTASK_WAIT_KINDS && is_shared_wait[t->wait_kind])
+	if (t->wait_kind < CTASK_WAIT_KINDS && is_shared_wait[t->wait_kind] && !waits_alone(t))
 		look.wait_id = t->wait_id;
 	if (!asking_look(s, t, &look))
 		return UINT32_MAX;
 	look.unread = s->unread[task];
 	look.has_wait_left = !isnan(t->wait_left_s);
+	look.is_own_deadline = ctask_deadline_is_own(s->snap, &s->owned, task);
 	return ctask_intern(&s->own, &look, sizeof(look));
 }
 

@@ -22,3 +22,15 @@ bool ctask_scope_tells(const struct ctask_snapshot *snap, const struct ctask_sco
 	return scope->cancel_called || scope->shield ||
 	       (!isnan(scope->deadline_in_s) && !(scope->deadline_in_s == left_s));
 }
+
+bool ctask_deadline_is_own(const struct ctask_snapshot *snap, const struct ctask_groups *owned,
+			   uint32_t task)
+{
+	for (uint32_t i = owned->first[task]; i < owned->first[task + 1]; i++) {
+		const struct ctask_scope *scope = &snap->scopes[owned->items[i]];
+
+		if (!scope->cancel_called && scope->deadline_in_s == snap->tasks[task].wait_left_s)
+			return true;
+	}
+	return false;
+}

@@ -12,5 +12,8 @@ int ctask_groups_by_owner(struct ctask_groups *groups, const struct ctask_snapsh
  * cancelled, shielded, or has a deadline other than the one that is told of what its owner waits for.
  */
 bool ctask_scope_tells(const struct ctask_snapshot *snap, const struct ctask_scope *scope);
+/** Whether the first deadline that limits what @p task waits for is that of a scope which it is inside of itself. */
+bool ctask_deadline_is_own(const struct ctask_snapshot *snap, const struct ctask_groups *owned,
+			   uint32_t task);
 
 #endif

@@ -132,6 +132,14 @@ static void kinds(struct ctask_line *line, const struct ctask_snapshot *snap)
 		ctask_line_words(line, ", ");
 }
 
+/* @p r: NULL where there are several kinds. */
+static void no_loop(struct ctask_line *line, const struct ctask_runtime *r)
+{
+	bool is_trio = r && r->kind && strcmp(r->kind, "trio") == 0;
+
+	ctask_line_words(line, is_trio ? "no trio.run() under way" : "no event loop");
+}
+
 /* The runtime's own tasks, which were left out. */
 static void hidden_count(struct ctask_line *line, uint64_t count)
 {
@@ -193,7 +201,8 @@ void ctask_heading_process(struct ctask_line *line, const struct ctask_snapshot 
 	if (loops)
 		task_count(line, snap->task_count, all);
 	else
-		ctask_line_words(line, "no event loop");
+		no_loop(line,
+			several_kinds(snap) || !snap->runtime_count ? NULL : &snap->runtimes[0]);
 	notable(line, snap);
 	hidden_count(line, hidden);
 	how_read(line, snap);
@@ -228,7 +237,7 @@ void ctask_heading_runtime(struct ctask_line *line, const struct ctask_snapshot 
 	}
 	dot(line);
 	if (shown == 0 && has_no_loop(r))
-		ctask_line_words(line, "no event loop");
+		no_loop(line, r);
 	else
 		task_count(line, shown, r->task_count - r->hidden_count);
 	hidden_count(line, r->hidden_count);

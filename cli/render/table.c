@@ -104,7 +104,7 @@ static void add_wait(struct ctask_line *cell, const void *data, uint32_t row)
 		if (t->wait_kind != CTASK_WAIT_NONE)
 			ctask_line_words(cell, ctask_words_dot(cell));
 	}
-	ctask_words_wait(cell, rows->snap, (struct ctask_alike){ &rows->order[row], 1 });
+	ctask_words_wait(cell, rows->snap, (struct ctask_alike){ &rows->order[row], 1 }, true);
 }
 
 static void add_age(struct ctask_line *cell, const void *data, uint32_t row)

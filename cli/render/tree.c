@@ -236,6 +236,15 @@ static bool children_tell(const struct ctask_node *node, const struct ctask_task
 		t->wait_kind == CTASK_WAIT_WAIT || t->wait_kind == CTASK_WAIT_GROUP);
 }
 
+/* A deadline is told of the task that is inside of its scope, not of each one below. */
+static bool tells_left(const struct drawing *d, const struct ctask_node *node)
+{
+	const struct ctask_task *t = &d->snap->tasks[node->task];
+
+	return !isnan(t->wait_left_s) && (!ctask_words_is_deadline(t) ||
+					  ctask_deadline_is_own(d->snap, &d->owned, node->task));
+}
+
 /* What it does now, and what is worth a second look. */
 static void add_wait(struct drawing *d, const struct ctask_node *node, struct ctask_line *line)
 {
@@ -265,8 +274,8 @@ static void add_wait(struct drawing *d, const struct ctask_node *node, struct ct
 	} else if (!children_tell(node, t) || d->options->frames) {
 		if (t->wait_kind != CTASK_WAIT_NONE)
 			separate(d, line);
-		ctask_words_wait(line, d->snap, alike);
-	} else if (!isnan(t->wait_left_s)) {
+		ctask_words_wait(line, d->snap, alike, tells_left(d, node));
+	} else if (tells_left(d, node)) {
 		separate(d, line);
 		ctask_words_left(line, d->snap, alike);
 	}

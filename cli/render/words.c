@@ -160,11 +160,37 @@ const struct ctask_frame *ctask_words_frame(const struct ctask_snapshot *snap,
 	return task->stack_count ? frame_at(snap, task, task->stack_count - 1) : NULL;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = text ? strlen(text) : 0, end_len = strlen(end);
+
+	return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+/* In what anyio puts each child of a task group from 4.14 on: it tells nothing of the child. */
+static bool is_wrapper(const struct ctask_frame *frame)
+{
+	return frame->library && ends_with(frame->name, "_run_coro") &&
+	       ends_with(frame->filename, "anyio/_core/_tasks.py");
+}
+
+/* Where in the stack of a chain that has frames the outermost one to be told is. */
+static uint32_t chain_first(const struct ctask_chain *chain)
+{
+	uint32_t last = chain->count - 1;
+
+	if (is_wrapper(&chain->frames[chain->stack[last]]))
+		for (uint32_t i = last; i-- > 0;)
+			if (!chain->frames[chain->stack[i]].library)
+				return i;
+	return last;
+}
+
 /* The name that a chain begins with: the coroutine's own frame where it is the user's, else its name. */
 static ctask_text chain_start(const struct ctask_chain *chain)
 {
 	const struct ctask_frame *outermost =
-		chain->count ? &chain->frames[chain->stack[chain->count - 1]] : NULL;
+		chain->count ? &chain->frames[chain->stack[chain_first(chain)]] : NULL;
 
 	if (outermost && (!outermost->library || !chain->coroutine))
 		return outermost->name;
@@ -203,17 +229,18 @@ bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ct
 void ctask_words_put_chain(struct ctask_line *line, const struct ctask_chain *chain)
 {
 	const char *between = line->utf8 ? " › " : " > ";
+	uint32_t first = chain->count ? chain_first(chain) : 0;
 	uint32_t count = 1, hidden = 0, n = 1;
 
 	ctask_line_text(line, chain_start(chain));
-	for (uint32_t i = 0; i + 1 < chain->count; i++)
+	for (uint32_t i = 0; i < first; i++)
 		count += !chain->frames[chain->stack[i]].library;
 	if (count > CHAIN_MAX + 1)
 		hidden = count - CHAIN_MAX;
-	for (uint32_t i = chain->count; i-- > 0;) {
+	for (uint32_t i = first; i-- > 0;) {
 		const struct ctask_frame *frame = &chain->frames[chain->stack[i]];
 
-		if (i + 1 == chain->count || frame->library)
+		if (frame->library)
 			continue;
 		if (n == CHAIN_HEAD && hidden) {
 			ctask_line_words(line, between);
@@ -288,11 +315,20 @@ static void widen(struct range *range, const struct ctask_number *number)
 		range->high = *number;
 }
 
-/* The wait text of the first, with "3 to 7" for a number that is not the same in all. */
+/* So the text of a wait ends that the deadline of a cancel scope limits. */
+static const char deadline[] = ", deadline";
+
+bool ctask_words_is_deadline(const struct ctask_task *task)
+{
+	return !isnan(task->wait_left_s) && ends_with(task->wait_text, deadline);
+}
+
+/* The wait text of the first, but for its deadline, with "3 to 7" for a number that is not the same in all. */
 static void wait_text(struct ctask_line *line, const struct ctask_snapshot *snap,
 		      struct ctask_alike alike)
 {
 	ctask_text text = snap->tasks[alike.tasks[0]].wait_text;
+	const char *end = text + strlen(text);
 	struct ctask_number numbers[CTASK_NUMBERS_MAX];
 	struct range ranges[CTASK_NUMBERS_MAX];
 	size_t count = ctask_numbers_find(text, numbers);
@@ -318,7 +354,9 @@ static void wait_text(struct ctask_line *line, const struct ctask_snapshot *snap
 		add_part(line, r->high.at, r->high.len);
 		at = r->at.at + r->at.len;
 	}
-	ctask_line_text(line, at);
+	if (ctask_words_is_deadline(&snap->tasks[alike.tasks[0]]))
+		end -= strlen(deadline);
+	add_part(line, at, (size_t)(end - at));
 }
 
 static void time_range(struct ctask_line *line, double low, double high)
@@ -339,6 +377,7 @@ static void time_range(struct ctask_line *line, double low, double high)
 void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap,
 		      struct ctask_alike alike)
 {
+	bool is_deadline = ctask_words_is_deadline(&snap->tasks[alike.tasks[0]]);
 	double low = INFINITY, high = -INFINITY;
 
 	for (uint32_t i = 0; i < alike.count; i++) {
@@ -351,18 +390,20 @@ void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap
 	}
 	if (low > high)
 		return;
+	if (is_deadline)
+		ctask_line_words(line, high < 0 ? "deadline " : "deadline in ");
 	if (high < 0) {
 		time_range(line, -high, -low);
 		ctask_line_words(line, " overdue");
 		return;
 	}
 	time_range(line, fmax(low, 0), high);
-	if (isfinite(high))
+	if (isfinite(high) && !is_deadline)
 		ctask_line_words(line, " left");
 }
 
 void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap,
-		      struct ctask_alike alike)
+		      struct ctask_alike alike, bool with_left)
 {
 	const struct ctask_task *task = &snap->tasks[alike.tasks[0]];
 
@@ -372,9 +413,9 @@ void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap
 		wait_text(line, snap, alike);
 	else
 		ctask_line_words(line, ctask_wait_kind_words[task->wait_kind]);
-	if (isnan(task->wait_left_s))
+	if (isnan(task->wait_left_s) || !with_left)
 		return;
-	ctask_line_words(line, ", ");
+	ctask_line_words(line, ctask_words_is_deadline(task) ? ctask_words_dot(line) : ", ");
 	ctask_words_left(line, snap, alike);
 }
 

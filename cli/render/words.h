@@ -54,10 +54,12 @@ void ctask_words_place(struct ctask_line *line, const struct ctask_frame *frame)
 void ctask_words_full_place(struct ctask_line *line, const struct ctask_frame *frame);
 /** The file as ctask_words_place() would say it: the end of @p filename. */
 ctask_text ctask_words_short_file(ctask_text filename);
-/** "sleep, 0.9 to 3.2 s left": what it waits for; nothing when it does not wait. */
+/** Whether what limits the time of a wait is the deadline of a cancel scope. */
+bool ctask_words_is_deadline(const struct ctask_task *task);
+/** "sleep, 0.9 to 3.2 s left": what it waits for, @p with_left also how long; nothing when it does not wait. */
 void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap,
-		      struct ctask_alike alike);
-/** Only the time in it: "3.2 s left"; nothing when there is none. */
+		      struct ctask_alike alike, bool with_left);
+/** Only the time in it: "3.2 s left", "deadline in 3.2 s"; nothing when there is none. */
 void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap,
 		      struct ctask_alike alike);
 /** "2.1 ms", "1.25 s" */

@@ -167,6 +167,62 @@ START_TEST(scopes)
 }
 END_TEST
 
+/* A deadline is told of the task that is inside of its scope, and not again of what is below. */
+START_TEST(deadlines)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+	uint32_t top = made_task(snap, "top", true), child = made_task(snap, "child", true);
+	uint32_t late = made_task(snap, "late", true);
+
+	snap->tasks[top].wait_kind = snap->tasks[child].wait_kind = CTASK_WAIT_EVENT;
+	for (uint32_t i = top; i <= late; i++) {
+		snap->tasks[i].wait_text = "Event.wait, 1 waiting, deadline";
+		snap->tasks[i].wait_left_s = 599;
+	}
+	snap->tasks[late].wait_left_s = -3;
+	made_edge(snap, top, child, CTASK_EDGE_NURSERY);
+	made_scope(snap, top,
+		   (struct ctask_scope){ .kind = CTASK_SCOPE_NURSERY, .deadline_in_s = 599 });
+	made_scope(snap, late,
+		   (struct ctask_scope){ .kind = CTASK_SCOPE_CANCEL_SCOPE, .deadline_in_s = -3 });
+	assert_text(
+		snap, ctask_render_tree, plain,
+		"pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, 3 tasks · read in "
+		"0.0 ms, not stopped\n"
+		"\n"
+		"late  worker  svc.py:33                 Event.wait, 1 waiting · deadline 3.0 s "
+		"overdue\n"
+		"top  worker  svc.py:33                  Event.wait, 1 waiting · deadline in "
+		"9 min 59 s\n"
+		"└─ nursery ── child  worker  svc.py:33  Event.wait, 1 waiting\n");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
+/* anyio's wrapper around a child of a task group is no function of the child. */
+START_TEST(wrapped_children)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+	uint32_t frame = ctask_snapshot_add_frame(snap);
+
+	snap->frames[frame] = (struct ctask_frame){ "TaskHandle._run_coro",
+						    "/usr/lib/anyio/_core/_tasks.py", 265, true };
+	made_task(snap, "named", true);
+	ck_assert_int_eq(ctask_snapshot_push_stack(snap, frame), 0);
+	made_task(snap, "svc.worker", true);
+	ck_assert_int_eq(ctask_snapshot_push_stack(snap, frame), 0);
+	snap->tasks[0].coroutine = snap->tasks[1].coroutine = "TaskHandle._run_coro";
+	snap->tasks[1].state = CTASK_READY;
+	assert_text(snap, ctask_render_tree, plain,
+		    "pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, 2 tasks · read in "
+		    "0.0 ms, not stopped\n"
+		    "\n"
+		    "named  worker  svc.py:33  sleep 5 s\n"
+		    "worker  svc.py:33         ready to run\n");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 /* Left out when that is asked for, and counted; what stays keeps its place. */
 START_TEST(system_tasks)
 {
@@ -379,6 +435,12 @@ START_TEST(no_event_loop)
 		snap, ctask_render_tree, plain,
 		"pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, no event loop · read "
 		"in 0.0 ms, not stopped\n");
+	snap->runtimes[0].kind = "trio";
+	assert_text(
+		snap, ctask_render_tree, plain,
+		"pid 4242 (7 in its container) · CPython 3.13.5 · trio, no trio.run() under way · "
+		"read in 0.0 ms, not stopped\n");
+	snap->runtimes[0].kind = "asyncio";
 	snap->runtimes[0].loop = "_UnixSelectorEventLoop";
 	snap->runtimes[0].thread_id = 4242;
 	assert_text(snap, ctask_render_tree, plain,
@@ -680,6 +742,8 @@ int main(void)
 	tcase_add_test(tests, a_tree_in_ascii_with_ids);
 	tcase_add_test(tests, a_running_task);
 	tcase_add_test(tests, scopes);
+	tcase_add_test(tests, deadlines);
+	tcase_add_test(tests, wrapped_children);
 	tcase_add_test(tests, system_tasks);
 	tcase_add_test(tests, several_runtimes);
 	tcase_add_loop_test(tests, one_list_of_names, 0, ARRAY_SIZE(folded_names));

@@ -231,6 +231,42 @@ START_TEST(one_wait)
 }
 END_TEST
 
+static const struct {
+	enum ctask_wait_kind kind;
+	const char *text, *other;
+	bool folds;
+} events[] = {
+	{ CTASK_WAIT_EVENT, "Event.wait, 1 waiting", "Event.wait, 1 waiting", true },
+	{ CTASK_WAIT_EVENT, "Event.wait, 1 waiting, deadline", "Event.wait, 1 waiting, deadline",
+	  true },
+	{ CTASK_WAIT_EVENT, "Event.wait, 1 waiting", "Event.wait, 2 waiting", false },
+	{ CTASK_WAIT_EVENT, "Event.wait, 2 waiting", "Event.wait, 2 waiting", false },
+	{ CTASK_WAIT_EVENT, "Event.wait, 11 waiting", "Event.wait, 11 waiting", false },
+	{ CTASK_WAIT_EVENT, "Event.wait", "Event.wait", false },
+	{ CTASK_WAIT_EVENT, NULL, NULL, false },
+	{ CTASK_WAIT_LOCK, "Lock.acquire, 1 waiting", "Lock.acquire, 1 waiting", false },
+	{ CTASK_WAIT_QUEUE, "Queue.get, 1 waiting to receive", "Queue.get, 1 waiting to receive",
+	  false },
+};
+
+/* Which event it is does not matter where each has nobody else to wait for it. */
+START_TEST(an_event_of_its_own)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+
+	made_task(snap, "a", true);
+	made_task(snap, "b", true);
+	for (uint32_t i = 0; i < 2; i++) {
+		snap->tasks[i].wait_kind = (uint8_t)events[_i].kind;
+		snap->tasks[i].wait_text = i ? events[_i].other : events[_i].text;
+		snap->tasks[i].wait_id = 0x10 * (i + 1);
+	}
+	assert_sketch(snap, true, events[_i].folds ? "2*a" : "a b");
+	assert_sketch(snap, false, "a b");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 /* Which lock it is matters; which future does not, because each waits for its own. */
 START_TEST(what_is_waited_for)
 {
@@ -437,6 +473,7 @@ int main(void)
 	tcase_add_loop_test(tests, one_forest, 0, ARRAY_SIZE(forests));
 	tcase_add_loop_test(tests, one_change, 0, ARRAY_SIZE(changes));
 	tcase_add_loop_test(tests, one_wait, 0, ARRAY_SIZE(waits));
+	tcase_add_loop_test(tests, an_event_of_its_own, 0, ARRAY_SIZE(events));
 	tcase_add_loop_test(tests, what_is_waited_for, 1, CTASK_WAIT_KINDS);
 	tcase_add_test(tests, kinds_of_edges);
 	tcase_add_test(tests, natural_order);
