@@ -10,7 +10,7 @@
 #include "agent/history.h"
 #include "agent/level.h"
 #include "agent/lock.h"
-#include "agent/requests.h"
+#include "agent/record.h"
 #include "agent/slots.h"
 #include "agent/stack.h"
 #include "agent/tasks.h"
@@ -32,9 +32,6 @@ enum {
 };
 
 #define BACKEND "anyio._backends._asyncio"
-/* A deadline is made some microseconds before its block is entered: more than this is not known of the delay, 1/s. */
-#define DELAY_STEPS 10000.0
-
 enum hooked { CANCEL, ENTER, EXIT, HOOKED };
 
 static struct ctask_function functions[HOOKED];
@@ -117,14 +114,9 @@ static void take_delay(struct ctask_record *record, struct py_object *scope)
 {
 	struct py_object *when = ctask_python_lend(scope, "_deadline");
 	double since = ctask_level_entered_at(scope);
-	double delay = (when ? ctask_python_seconds(when) : NAN) - since;
 
 	record->elapsed_s = ctask_monotonic() - since;
-	record->delay_s = NAN;
-	if (isfinite(delay))
-		record->delay_s =
-			(double)(int64_t)(delay * DELAY_STEPS + (delay < 0 ? -0.5 : 0.5)) /
-			DELAY_STEPS;
+	record->delay_s = ctask_record_delay((when ? ctask_python_seconds(when) : NAN) - since);
 }
 
 static void take_scope(struct ctask_record *record, struct py_object *scope)
@@ -139,32 +131,6 @@ static void take_scope(struct ctask_record *record, struct py_object *scope)
 		record->through = CTASK_THROUGH_CANCEL_SCOPE;
 		record->scope = id_of(scope);
 	}
-}
-
-static uint64_t put_str(struct py_object *text)
-{
-	char copy[TEXT_MAX];
-	struct ctask_text_bytes bytes = ctask_text_borrow(text, copy, sizeof(copy));
-	uint64_t at;
-
-	if (!bytes.len)
-		return 0;
-	ctask_lock();
-	at = ctask_side_once(bytes.bytes, bytes.len, bytes.cut ? "\xe2\x80\xa6" : "");
-	ctask_unlock();
-	return at;
-}
-
-static uint64_t root_of(uint64_t id)
-{
-	const struct ctask_record *record;
-	uint64_t root;
-
-	ctask_lock();
-	record = ctask_record_at(id);
-	root = record ? record->root : id;
-	ctask_unlock();
-	return root;
 }
 
 static void see_call(struct py_object *scope, struct py_object *reason)
@@ -188,9 +154,9 @@ static void see_call(struct py_object *scope, struct py_object *reason)
 		call.leaves = host_of(scope);
 	if (call.record.origin == CTASK_ORIGIN_OWNER_CANCELLED && !call.record.cause)
 		call.record.cause = ctask_level_raised_last(host);
-	call.record.root = call.record.cause ? root_of(call.record.cause) : 0;
+	call.record.root = call.record.cause ? ctask_record_root(call.record.cause) : 0;
 	if (reason && call.record.origin == CTASK_ORIGIN_EXPLICIT)
-		call.record.message = put_str(reason);
+		call.record.message = ctask_record_str(reason);
 	kept = ctask_level_call_add(scope);
 	if (kept)
 		*kept = call;
@@ -198,14 +164,19 @@ static void see_call(struct py_object *scope, struct py_object *reason)
 
 /* --- whom it asks --- */
 
-static void put_target(struct ctask_record *record, struct py_object *task)
+static void take_target(struct ctask_record *record, struct py_object *task,
+			struct py_object *scope)
 {
 	struct py_object *coro = ctask_task_coro(task);
+	enum ctask_through through;
+	const void *group = ctask_level_construct(scope, &through);
 	struct ctask_text_bytes name;
 	struct ctask_stack_seen stack;
 	char copy[TEXT_MAX];
 
 	ctask_stack_of_task(&stack, task);
+	record->scope_frame =
+		host_of(scope) == task ? ctask_stack_block(&stack, group ? group : scope) : 0;
 	if (stack.running) {
 		int end = 0;
 
@@ -218,42 +189,10 @@ static void put_target(struct ctask_record *record, struct py_object *task)
 	record->target = id_of(task);
 	record->target_coroutine = ctask_stack_coroutine(coro);
 	record->target_stack_cut = (uint16_t)stack.cut;
+	record->target_stack = ctask_record_places(stack.places, stack.count);
 	ctask_lock();
-	record->target_name = ctask_side_once(name.bytes, name.len, name.cut ? "\xe2\x80\xa6" : "");
-	record->target_stack =
-		ctask_side_once(stack.places, (size_t)stack.count * sizeof(*stack.places), "");
+	record->target_name = ctask_record_text(&name);
 	ctask_unlock();
-}
-
-static uint64_t put(struct ctask_record *record, struct py_object *task, const void *scope)
-{
-	uint32_t room = ctask_writer.header->record_room;
-	struct ctask_record *slot;
-
-	put_target(record, task);
-	ctask_lock();
-	record->time_us = ctask_now_us();
-	record->id = ctask_writer.header->last_id + 1;
-	if (!record->root)
-		record->root = record->id;
-	slot = ctask_record_at(record->id > room ? record->id - room : 0);
-	if (slot)
-		ctask_requests_evict(slot);
-	ctask_record_put(record);
-	ctask_level_add(task, scope, record->id);
-	ctask_unlock();
-	return record->id;
-}
-
-static void pass_on(struct ctask_record *record, struct py_object *group, uint64_t cause)
-{
-	record->origin = CTASK_ORIGIN_OWNER_CANCELLED;
-	record->delay_s = record->elapsed_s = NAN;
-	record->exception_type = 0;
-	record->exception_message = record->failed_task = record->failed_task_name = 0;
-	record->cause = cause;
-	record->root = root_of(cause);
-	take_scope(record, group);
 }
 
 static uint64_t record_task(struct py_object *task, struct py_object *scope,
@@ -264,9 +203,13 @@ static uint64_t record_task(struct py_object *task, struct py_object *scope,
 	struct py_object *owner = group && group != scope ? host_of(group) : NULL;
 	uint64_t cause = owner ? ctask_level_find(owner, scope) : 0;
 
-	if (cause)
-		pass_on(&record, group, cause);
-	return put(&record, task, scope);
+	if (cause) {
+		ctask_record_pass_on(&record, cause);
+		take_scope(&record, group);
+	}
+	take_target(&record, task, scope);
+	ctask_record_append_level(&record, task, scope);
+	return record.id;
 }
 
 /* The owners of its groups that are asked as well come first: theirs is the cause of its own. */

@@ -12,6 +12,7 @@
 #include "agent/level.h"
 #include "agent/lock.h"
 #include "agent/loops.h"
+#include "agent/record.h"
 #include "agent/requests.h"
 #include "agent/slots.h"
 #include "agent/stack.h"
@@ -26,9 +27,6 @@ enum {
 	ENTERED = 1 << 14,    /* constructs whose time of entering is kept; a power of two */
 	TRACEBACK_FRAME = 24, /* PyTracebackObject.tb_frame */
 };
-
-/* A deadline is made some microseconds before its block is entered: more than this is not known of the delay, 1/s. */
-#define DELAY_STEPS 10000.0
 
 /*
  * The calls that are under way, in all threads; the first is none. A thread's lead from the innermost to
@@ -472,24 +470,19 @@ static int find_coro(const struct asking *a, const struct py_object *coro)
 	return a->stack.count;
 }
 
-static uint64_t put_text(const struct ctask_text_bytes *text)
-{
-	return ctask_side_once(text->bytes, text->len, text->cut ? "\xe2\x80\xa6" : "");
-}
-
 static void put_texts(struct asking *a, const uint32_t *target_stack, int target_count)
 {
 	struct ctask_record *r = &a->ask.record;
 
-	r->target_name = put_text(&a->target_name);
+	r->target_name = ctask_record_text(&a->target_name);
 	if (a->requester_name.len)
-		r->requester_name = put_text(&a->requester_name);
+		r->requester_name = ctask_record_text(&a->requester_name);
 	if (r->failed_task)
-		r->failed_task_name = put_text(&a->failed_name);
+		r->failed_task_name = ctask_record_text(&a->failed_name);
 	if (a->has_exception_message) {
 		struct ctask_text_bytes message = plain_text(a->exception_message);
 
-		r->exception_message = put_text(&message);
+		r->exception_message = ctask_record_text(&message);
 	}
 	r->target_stack =
 		ctask_side_once(target_stack, (size_t)target_count * sizeof(*target_stack), "");
@@ -498,7 +491,7 @@ static void put_texts(struct asking *a, const uint32_t *target_stack, int target
 
 static uint64_t put(struct asking *a, struct py_object *message)
 {
-	struct ctask_record *r = &a->ask.record, *slot;
+	struct ctask_record *r = &a->ask.record;
 	const uint32_t *target_stack = a->chain.places;
 	int target_count = a->chain.count;
 
@@ -515,18 +508,10 @@ static uint64_t put(struct asking *a, struct py_object *message)
 		a->message = ctask_text_borrow(message, a->message_copy, sizeof(a->message_copy));
 
 	ctask_lock();
-	r->id = ctask_writer.header->last_id + 1;
-	if (!r->root)
-		r->root = r->id;
 	put_texts(a, target_stack, target_count);
 	if (message && py_isinstance(message, ctask_py.PyUnicode_Type))
-		r->message = put_text(&a->message);
-	slot = ctask_record_at(r->id > ctask_writer.header->record_room
-				       ? r->id - ctask_writer.header->record_room
-				       : 0);
-	if (slot)
-		ctask_requests_evict(slot);
-	ctask_record_put(r);
+		r->message = ctask_record_text(&a->message);
+	ctask_record_append(r);
 	ctask_requests_add(a->target, r->id, &a->ask.block);
 	ctask_unlock();
 	return r->id;
@@ -584,7 +569,7 @@ static void see_call(struct asking *a, struct py_object *target)
 	a->ask.target_coro = id_of(ctask_task_coro(target));
 	a->ask.task = a->ask.loop = 0;
 	a->ask.now = ctask_monotonic();
-	a->ask.delay_steps = DELAY_STEPS;
+	a->ask.delay_steps = CTASK_DELAY_STEPS;
 	a->ask.record = (struct ctask_record){
 		.time_us = ctask_now_us(),
 		.target = a->ask.target,

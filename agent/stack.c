@@ -124,16 +124,21 @@ bool ctask_stack_self_is(const struct ctask_seen *seen, const char *type)
 	return false;
 }
 
-bool ctask_stack_is_inside(const struct ctask_stack_seen *stack, const void *construct)
+uint32_t ctask_stack_block(const struct ctask_stack_seen *stack, const void *construct)
 {
 	for (int i = 0; i < stack->count; i++) {
 		const struct ctask_seen *seen = &stack->seen[i];
 
 		if (ctask_frame_holds(seen, stack->facts[i], construct) ||
 		    (stack->facts[i]->is_exit && ctask_frame_local(seen->frame, 0) == construct))
-			return true;
+			return (uint32_t)i + 1;
 	}
-	return false;
+	return 0;
+}
+
+bool ctask_stack_is_inside(const struct ctask_stack_seen *stack, const void *construct)
+{
+	return ctask_stack_block(stack, construct) != 0;
 }
 
 bool ctask_frame_is(const struct py_object *object, const char *frame)

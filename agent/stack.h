@@ -34,6 +34,8 @@ uint32_t ctask_stack_coroutine(struct py_object *coro);
 bool ctask_stack_self_is(const struct ctask_seen *seen, const char *type);
 /** True when @p stack, of a suspended task, stands inside a block (`with`) of @p construct, its exit included. */
 bool ctask_stack_is_inside(const struct ctask_stack_seen *stack, const void *construct);
+/** 1 + the index of the frame that has that block, or is its exit; 0 when none does. */
+uint32_t ctask_stack_block(const struct ctask_stack_seen *stack, const void *construct);
 /** True when the frame object @p object stands for @p frame. */
 bool ctask_frame_is(const struct py_object *object, const char *frame);
 /** The innermost place of this thread that is not the runtime's own; 0 when there is none. */

@@ -9,7 +9,7 @@
 #include "agent/level.h"
 #include "agent/lock.h"
 #include "agent/loops.h"
-#include "agent/requests.h"
+#include "agent/record.h"
 #include "agent/stack.h"
 #include "agent/text.h"
 #include "agent/trio.h"
@@ -22,9 +22,6 @@ enum {
 	SCOPES_MAX = 8,	 /* cancelled scopes round a task that are looked at, from the outside in */
 	CONTEXTS_MAX = 16, /* exceptions raised while handling exceptions */
 };
-
-/* A deadline is made some microseconds before its block is entered: more than this is not known of the delay, 1/s. */
-#define DELAY_STEPS 10000.0
 
 enum { GENERATED = 2 /* frames that attrs made, at the inner end, where a scope is entered */ };
 
@@ -41,48 +38,6 @@ void ctask_trio_forget_scope(const struct py_object *scope)
 static uint64_t id_of(const void *object)
 {
 	return (uint64_t)(uintptr_t)object;
-}
-
-/* --- texts --- */
-
-static uint64_t put_text(const struct ctask_text_bytes *text)
-{
-	uint64_t at;
-
-	ctask_lock();
-	at = ctask_side_once(text->bytes, text->len, text->cut ? "\xe2\x80\xa6" : "");
-	ctask_unlock();
-	return at;
-}
-
-static uint64_t put_str(struct py_object *text)
-{
-	char copy[TEXT_MAX];
-	struct ctask_text_bytes bytes = ctask_text_borrow(text, copy, sizeof(copy));
-
-	return bytes.len ? put_text(&bytes) : 0;
-}
-
-static uint64_t put_places(const uint32_t *places, int count)
-{
-	uint64_t at;
-
-	ctask_lock();
-	at = ctask_side_once(places, (size_t)count * sizeof(*places), "");
-	ctask_unlock();
-	return at;
-}
-
-static uint64_t root_of(uint64_t id)
-{
-	const struct ctask_record *record;
-	uint64_t root;
-
-	ctask_lock();
-	record = ctask_record_at(id);
-	root = record ? record->root : id;
-	ctask_unlock();
-	return root;
 }
 
 /* --- who cancels a scope, and why --- */
@@ -158,7 +113,7 @@ static void take_requester(struct ctask_record *record, const struct ctask_stack
 	if (task) {
 		record->requester_kind = CTASK_REQUESTER_TASK;
 		record->requester = id_of(task);
-		record->requester_name = put_str(ctask_trio_get(task, CTASK_TASK_NAME));
+		record->requester_name = ctask_record_str(ctask_trio_get(task, CTASK_TASK_NAME));
 		record->requester_coroutine = coroutine_word(task);
 	} else {
 		/* What runs tasks looks after deadlines too: it has no callbacks but those. */
@@ -226,10 +181,7 @@ static void take_times(struct calling *c)
 		return;
 	offset = ctask_trio_clock_offset(c->host ? c->host : c->task);
 	delay = (when ? ctask_python_seconds(when) : NAN) - offset - since;
-	if (isfinite(delay))
-		record->delay_s =
-			(double)(int64_t)(delay * DELAY_STEPS + (delay < 0 ? -0.5 : 0.5)) /
-			DELAY_STEPS;
+	record->delay_s = ctask_record_delay(delay);
 }
 
 /* Frame @p i decides. */
@@ -333,12 +285,16 @@ static void put_exception(const struct calling *c)
 	name = c->exception->type->name;
 	dot = strrchr(name, '.');
 	record->exception_type = ctask_word_of(dot ? dot + 1 : name);
-	if (ctask_text_exception(c->exception, text, sizeof(text)))
+	if (ctask_text_exception(c->exception, text, sizeof(text))) {
+		ctask_lock();
 		record->exception_message =
-			put_text(&(struct ctask_text_bytes){ text, strlen(text), false });
+			ctask_record_text(&(struct ctask_text_bytes){ text, strlen(text), false });
+		ctask_unlock();
+	}
 	if (c->failed) {
 		record->failed_task = id_of(c->failed);
-		record->failed_task_name = put_str(ctask_trio_get(c->failed, CTASK_TASK_NAME));
+		record->failed_task_name =
+			ctask_record_str(ctask_trio_get(c->failed, CTASK_TASK_NAME));
 	}
 }
 
@@ -358,10 +314,10 @@ static void see_call(struct calling *c)
 	classify(c);
 	take_requester(record, &c->stack, c->task, runs, c->timer);
 	record->cause = cause_of(c);
-	record->root = record->cause ? root_of(record->cause) : 0;
+	record->root = record->cause ? ctask_record_root(record->cause) : 0;
 	put_exception(c);
-	record->message = c->message ? put_str(c->message) : 0;
-	record->stack = put_places(c->stack.places, c->stack.count);
+	record->message = c->message ? ctask_record_str(c->message) : 0;
+	record->stack = ctask_record_places(c->stack.places, c->stack.count);
 	record->stack_cut = (uint16_t)c->stack.cut;
 }
 
@@ -502,13 +458,38 @@ static bool known_call(struct py_object *task, struct py_object *scope,
 	return true;
 }
 
+/* The frame that has the scope's block, as in a record. */
+static uint32_t block_of(const struct ctask_stack_seen *stack, struct py_object *host,
+			 const struct py_object *scope)
+{
+	const struct py_object *nursery = ctask_trio_nursery(host, scope);
+	enum ctask_through through;
+	const void *construct = ctask_level_construct(scope, &through);
+	uint32_t found = ctask_stack_block(stack, construct ? construct : scope);
+
+	for (int i = 0; i < stack->count && nursery && !found; i++) {
+		struct py_object *self = stack->facts[i]->is_exit
+						 ? ctask_frame_local(stack->seen[i].frame, 0)
+						 : NULL;
+
+		if ((self && manages(self, scope)) ||
+		    ctask_frame_find(&stack->seen[i], stack->facts[i], manages, scope))
+			found = (uint32_t)i + 1;
+	}
+	return found;
+}
+
 /* The place of a task: where it stands, or what it calls. */
-static void put_target(struct ctask_record *record, struct py_object *task)
+static void take_target(struct ctask_record *record, struct py_object *task,
+			const struct py_object *scope)
 {
 	struct py_object *coro = ctask_trio_get(task, CTASK_TASK_CORO);
 	struct ctask_stack_seen stack;
 
 	ctask_stack_of_coro(&stack, coro);
+	record->scope_frame = ctask_trio_hold(task, scope) == CTASK_TRIO_ENTERED
+				      ? block_of(&stack, task, scope)
+				      : 0;
 	if (stack.running) {
 		ctask_stack_of_thread(&stack);
 		stack.count = find_task(&stack, task);
@@ -517,27 +498,8 @@ static void put_target(struct ctask_record *record, struct py_object *task)
 	record->target = id_of(task);
 	record->target_coroutine = coroutine_word(task);
 	record->target_stack_cut = (uint16_t)stack.cut;
-	record->target_name = put_str(ctask_trio_get(task, CTASK_TASK_NAME));
-	record->target_stack = put_places(stack.places, stack.count);
-}
-
-static void put(struct ctask_record *record, struct py_object *task, const void *scope)
-{
-	struct ctask_record *slot;
-	uint32_t room = ctask_writer.header->record_room;
-
-	put_target(record, task);
-	ctask_lock();
-	record->time_us = ctask_now_us();
-	record->id = ctask_writer.header->last_id + 1;
-	if (!record->root)
-		record->root = record->id;
-	slot = ctask_record_at(record->id > room ? record->id - room : 0);
-	if (slot)
-		ctask_requests_evict(slot);
-	ctask_record_put(record);
-	ctask_level_add(task, scope, record->id);
-	ctask_unlock();
+	record->target_name = ctask_record_str(ctask_trio_get(task, CTASK_TASK_NAME));
+	record->target_stack = ctask_record_places(stack.places, stack.count);
 }
 
 /* It is asked because the owner of its nursery is. */
@@ -545,15 +507,10 @@ static void pass_on(struct ctask_record *record, struct py_object *task, uint64_
 {
 	struct py_object *nursery = ctask_trio_get(task, CTASK_TASK_NURSERY);
 
-	record->origin = CTASK_ORIGIN_OWNER_CANCELLED;
+	ctask_record_pass_on(record, cause);
 	record->through = CTASK_THROUGH_NURSERY;
 	record->scope = id_of(nursery);
 	name_construct(record, ctask_trio_get(nursery, CTASK_NURSERY_SCOPE));
-	record->delay_s = record->elapsed_s = NAN;
-	record->exception_type = 0;
-	record->exception_message = record->failed_task = record->failed_task_name = 0;
-	record->cause = cause;
-	record->root = root_of(cause);
 }
 
 static void record_task(struct py_object *task, const struct py_object *scope,
@@ -571,7 +528,8 @@ static void record_task(struct py_object *task, const struct py_object *scope,
 	if (record.scope ==
 	    id_of(scope)) /* what it lies below was not known before it was entered */
 		name_construct(&record, scope);
-	put(&record, task, scope);
+	take_target(&record, task, scope);
+	ctask_record_append_level(&record, task, scope);
 }
 
 static bool is_asked(struct py_object *task, const struct ctask_level_call *call)
@@ -779,7 +737,8 @@ void ctask_trio_interrupted(struct py_object *runner)
 		return;
 	ctask_stack_of_thread(&stack);
 	take_requester(&record, &stack, ctask_trio_task_now(&runs), runs, 0);
-	record.stack = put_places(stack.places, stack.count);
+	record.stack = ctask_record_places(stack.places, stack.count);
 	record.stack_cut = (uint16_t)stack.cut;
-	put(&record, main_task, runner);
+	take_target(&record, main_task, runner);
+	ctask_record_append_level(&record, main_task, runner);
 }
