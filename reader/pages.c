@@ -8,10 +8,10 @@
 
 enum {
 	/*
-	 * 4 MiB: a walk in order of allocation rarely reads a page twice, and slots
+	 * 2 MiB: a walk in order of allocation rarely reads a page twice, and slots
 	 * that are used again cost no page fault and stay in the processor's cache.
 	 */
-	LIVE_SLOTS = 1024,
+	LIVE_SLOTS = 512,
 	/* Pages read with one that is missed, within an aligned group of so many. */
 	AHEAD_PAGES = 4,
 	/* Gaps of at most so many pages are copied too, so many and as many as there are pages. */
