@@ -5,7 +5,8 @@ usage: agent.py [--only INTERPRETER[,…]] [--quick] …      (--help tells the 
 
 For each interpreter of tests/e2e/interpreters.py four processes that do the same, round by round
 in turn: bare; with the agent; in asyncio's debug mode; and with tasks that remember stacks, as
-aiomonitor's do (tests/victims/cost.py has the likeness; aiomonitor itself is not used). A figure
+aiomonitor's do (tests/victims/cost.py has the likeness; aiomonitor itself is not used). Where there
+is trio, two more: bare and with the agent, side by side (tests/victims/cost_trio.py). A figure
 is the least of the rounds, in processor time of the thread that runs the loop: what else a machine
 does makes code slower, by its caches too, and never faster.
 
@@ -28,24 +29,27 @@ import interpreters  # noqa: E402
 
 KINDS = ["bare", "agent", "debug", "traced"]
 DEPTHS = [1, 5, 20]
+TRIO = ["checkpoint", "pingpong", "cancel"]
 NO_RUNTIME = 5  # exit status of ctaskctl where there is no agent
 
 
 class Worker:
     """One process of a kind, which does rounds."""
 
-    def __init__(self, interpreter, kind, agent):
+    def __init__(self, interpreter, kind, agent, program="cost.py"):
         self.interpreter, self.kind = interpreter, kind
         interpreter.agent = agent if kind == "agent" else None
-        command = interpreter.command("cost.py", kind)
+        command = interpreter.command(program, kind)
         environment = {name: value for name, value in os.environ.items()
                        if name not in ("LD_PRELOAD", "PYTHONASYNCIODEBUG")}
         if kind == "debug":
             environment["PYTHONASYNCIODEBUG"] = "1"
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True, env=environment)
-        if self.process.stdout.readline() != "ready\n":
-            raise SystemExit("%s, %s: cost.py did not start" % (interpreter.name, kind))
+        said = self.process.stdout.readline()
+        self.has_runtime = said != "no trio\n"
+        if said != "ready\n" and self.has_runtime:
+            raise SystemExit("%s, %s: %s did not start" % (interpreter.name, kind, program))
 
     def ask(self, *words):
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
@@ -97,9 +101,9 @@ class Bench:
 
     def least(self, workers, what, *numbers):
         """{kind: [least of each number]}, the kinds taken in turn."""
-        told = {kind: [] for kind in KINDS}
+        told = {kind: [] for kind in workers}
         for _ in range(self.options.rounds):
-            for kind in KINDS:
+            for kind in workers:
                 told[kind].append(workers[kind].ask(what, *numbers))
         return {kind: [min(column) for column in zip(*rows)]
                 for kind, rows in told.items()}
@@ -157,7 +161,24 @@ class Bench:
         finally:
             for worker in workers.values():
                 worker.end()
+        row["trio"] = self.measure_trio(interpreter)
         return row
+
+    def measure_trio(self, interpreter):
+        """{what: {kind: µs}}; None where there is no trio."""
+        workers = {kind: Worker(interpreter, kind, self.options.agent, "cost_trio.py")
+                   for kind in ("bare", "agent")}
+        try:
+            if not all(worker.has_runtime for worker in workers.values()):
+                return None
+            count = 20 if self.options.quick else 1000
+            told = {what: {kind: least[0] for kind, least in
+                           self.least(workers, what, count).items()} for what in TRIO}
+            self.check_recorded(workers, interpreter.name + ", trio")
+            return told
+        finally:
+            for worker in workers.values():
+                worker.end()
 
 
 def cells_of(figures, at):
@@ -186,6 +207,16 @@ def print_rows(rows):
         cells = ["%.0f" % row["memory"][kind] for kind in KINDS] + ["%d" % row["idle"]]
         cells += ["%.1f MB" % (taken / 1e6) for taken in row.get("many", [])]
         cells += ["{:,}".format(row["dropped"])] if "dropped" in row else ["-"] * 3
+        print("| %s | %s |" % (row["name"], " | ".join(cells)))
+
+
+def print_trio(rows):
+    print("\ntrio, µs: bare, with the agent, and how many times as long:\n\n| Python | %s |\n|---%s|" % (
+        " | ".join(TRIO), "|---" * len(TRIO)))
+    for row in rows:
+        cells = ["%.2f, %.2f: %.2f" % (took["bare"], took["agent"], took["agent"] / took["bare"])
+                 for took in map(row["trio"].get, TRIO)] if row["trio"] \
+            else ["not measured: no trio"] + ["-"] * (len(TRIO) - 1)
         print("| %s | %s |" % (row["name"], " | ".join(cells)))
 
 
@@ -227,6 +258,7 @@ def main():
     print("%s; %d CPUs, Linux %s; the least of %d rounds.\n" % (
         version.split("\n")[0], os.cpu_count(), platform.release().split("-")[0], options.rounds))
     print_rows(rows)
+    print_trio(rows)
     return 1 if bench.wrong else 0
 
 
