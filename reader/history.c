@@ -446,7 +446,8 @@ int ctask_history_reader_open(pid_t pid, struct ctask_history_reader **ret_reade
 			  "was forked from: look at that, or start it with 'ctaskctl run -- "
 			  "COMMAND…'"
 			: "process %d records no cancellations: there is no ctask agent in it. "
-			  "Start the program with 'ctaskctl run -- COMMAND…'",
+			  "Start the program with 'ctaskctl run -- COMMAND…', or watch it from now "
+			  "on, as root, with --follow",
 		(int)pid);
 }
 

@@ -323,13 +323,14 @@ def one_scope(found, label, want, got):
     delay, elapsed = got["delay_s"], got["elapsed_s"]
     # What no variable tells is measured from the entering of the block: a busy machine comes to that late.
     slack = DELAY_SLACK_S if want["known"] and not want.get("measured") else ENTERED_SLACK_S
+    more = ENTERED_SLACK_S if want["moved"] else 0  # a while after that
     if want["delay"] is None:
         if delay is not None:
             found.add("delay", label, None, delay)
     elif delay is None:
         if want["known"]:
             found.add("delay", label, want["delay"], None)
-    elif not want["delay"] - slack <= delay <= want["delay"] + DELAY_SLACK_S + 0.001:
+    elif not want["delay"] - slack <= delay <= want["delay"] + more + DELAY_SLACK_S + 0.001:
         found.add("delay", label, want["delay"], delay)
     if want["elapsed"] is None:
         if elapsed is not None and not 0 <= elapsed < 60:

@@ -185,16 +185,18 @@ def thread(name):
 # Through what -----------------------------------------------------------------
 
 
-def through(kind, obj=None, delay=None, known=True, elapsed=None, within=None):
+def through(kind, obj=None, delay=None, known=True, elapsed=None, within=None, moved=False):
     """The scope. obj: what the scenario called its object with called(), None: not to be checked.
 
     delay, elapsed: seconds; no delay: it must be null. known: False where the library does not
     keep them, so that null is as good. elapsed: what was waited at least, delay unless it is said.
-    within: the function in the target's stack that has written it, None: not to be checked.
+    moved: the deadline was changed after the block was entered. within: the function in the
+    target's stack that has written it, None: not to be checked.
     """
     least = delay if elapsed is None else elapsed
     # Up to 3.11 only the loop's timer knows when a wait_for began, and uvloop's does not tell.
-    return {"kind": kind, "object": obj, "delay": delay, "known": known, "within": within,
+    return {"kind": kind, "object": obj, "delay": delay, "known": known,
+            "within": within, "moved": moved,
             "timed": known and not (UVLOOP and kind == "wait_for" and PYTHON < (3, 12)),
             "elapsed": None if least is None else [max(least - 0.01, -0.001), least + 2.5]}
 

@@ -695,9 +695,9 @@ def timeouts_rescheduled(s):
             delay = {"later": 0.05, "past": -1}.get(name, 0.03)
             await s.task(worker(name, limit, when), name)
             # What it was first set to is not the time that was allowed.
-            scope = through("timeout", name, delay, known=False, elapsed=max(delay, 0))
+            scope = through("timeout", name, delay, known=False, elapsed=max(delay, 0), moved=True)
             if delay < 0:  # no time at all
-                scope = Either(scope, through("timeout", name, 0, known=False))
+                scope = Either(scope, through("timeout", name, 0, known=False, moved=True))
             s.asked(name, "sleep < worker:nap", by=callback("Timeout._on_timeout"),
                     why="timeout", stack=ON_TIMEOUT, ends="absorbed", scope=scope)
 
