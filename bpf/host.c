@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "bpf/builds.h"
+#include "bpf/news.h"
 #include "bpf/probes.h"
 #include "bpf/subject.h"
 #include "model/cleanup.h"
@@ -24,10 +26,7 @@ enum {
 	LOOKING_US = 20000, /* at processes, before the buffer is looked into again */
 	MICRO = 1000000,
 	CATCH_UP_US = 10 * MICRO, /* with what has come, at the end */
-	ARMED_US = 10 *
-		   MICRO, /* how long the probes on the ends of tasks stay after the last request */
-	UNUSED_US = 300 * MICRO, /* a build keeps its probes without a process */
-	LIST_US = MICRO,	 /* how often /proc is listed, for what no probe has told */
+	LIST_US = MICRO,	  /* how often /proc is listed, for what no probe has told */
 	/* A process is looked at again after a share of its age, within these limits. */
 	FIRST_LOOK_US = 5000,
 	PYTHON_SHARE = 10,
@@ -45,17 +44,6 @@ enum {
 
 /* When, after the first look, a process may have imported more that means something. */
 static const int64_t learn_after_us[] = { 50000, 300000, 2 * MICRO, 10 * MICRO };
-
-/* Processes with the same files. */
-struct build {
-	struct ctask_hook_place hooks[CTASK_HOOKS];
-	uint64_t number;
-	struct ctask_build *probes;
-	uint32_t users;
-	int64_t attached_us, asked_us, unused_us;
-	bool armed;
-	struct build *next;
-};
 
 enum state {
 	OTHER,	/* no Python was seen in it */
@@ -75,33 +63,25 @@ struct known {
 	bool has_agent, listed;
 	uint32_t
 		missed; /* times in a row that it was not what it had been, and no probe had told */
-	struct ctask_subject *subject; /* PYTHON, FOLLOWED */
-	struct build *build;	       /* FOLLOWED */
-	uint32_t number;	       /* FOLLOWED, BY_AGENT */
-	bool has_open;		       /* requests */
-	uint32_t learnt;	       /* of learn_after_us */
+	struct ctask_subject *subject;	  /* PYTHON, FOLLOWED */
+	struct ctask_shared_build *build; /* FOLLOWED */
+	uint32_t number;		  /* FOLLOWED, BY_AGENT */
+	bool has_open;			  /* requests */
+	uint32_t learnt;		  /* of learn_after_us */
 	int64_t followed_us;
 	UT_hash_handle hh;
-};
-
-struct news {
-	struct ctask_host_news news;
-	struct news *next;
 };
 
 struct ctask_host {
 	struct ctask_probes *probes;
 	struct known *known;
-	struct build *builds;
-	uint64_t builds_made;
+	struct ctask_builds builds;
 	uint32_t processes; /* numbers that were given */
 	int64_t list_us;
 	atomic_uint_fast64_t lost, lost_events;
 	atomic_uint refused;
 
-	pthread_mutex_t lock; /* of the news */
-	struct news *first_news, **last_news;
-
+	struct ctask_news news;
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stop;
@@ -131,18 +111,8 @@ static int64_t start_us(uint64_t start_ticks)
 
 static void tell(struct ctask_host *h, const struct ctask_host_news *news)
 {
-	struct news *item = calloc(1, sizeof(*item));
-
-	if (!item) {
-		ctask_history_reader_close(news->reader);
+	if (ctask_news_put(&h->news, news))
 		atomic_fetch_add(&h->lost, 1);
-		return;
-	}
-	item->news = *news;
-	pthread_mutex_lock(&h->lock);
-	*h->last_news = item;
-	h->last_news = &item->next;
-	pthread_mutex_unlock(&h->lock);
 }
 
 static void tell_of(struct ctask_host *h, const struct known *k, enum ctask_host_event event,
@@ -163,98 +133,7 @@ static void tell_of(struct ctask_host *h, const struct known *k, enum ctask_host
 
 bool ctask_host_next(struct ctask_host *h, struct ctask_host_news *ret_news)
 {
-	struct news *item;
-
-	pthread_mutex_lock(&h->lock);
-	item = h->first_news;
-	if (item) {
-		h->first_news = item->next;
-		if (!item->next)
-			h->last_news = &h->first_news;
-	}
-	pthread_mutex_unlock(&h->lock);
-	if (!item)
-		return false;
-	*ret_news = item->news;
-	free(item);
-	return true;
-}
-
-/* --- builds --- */
-
-static bool same_place(const struct ctask_hook_place *a, const struct ctask_hook_place *b)
-{
-	return a->offset == b->offset && a->device == b->device && a->inode == b->inode;
-}
-
-static struct build *find_build(struct ctask_host *h, const struct ctask_hook_place *hooks)
-{
-	for (struct build *b = h->builds; b; b = b->next) {
-		bool same = true;
-
-		for (int i = 0; i < CTASK_HOOKS; i++)
-			same &= same_place(&b->hooks[i], &hooks[i]);
-		if (same)
-			return b;
-	}
-	return NULL;
-}
-
-static int take_build(struct ctask_host *h, struct known *k, struct ctask_error *err)
-{
-	struct build *b = find_build(h, k->subject->hooks);
-	struct ctask_hook_place load;
-	bool has_load;
-	int ret;
-
-	if (!b) {
-		b = calloc(1, sizeof(*b));
-		if (!b)
-			return ctask_fail(err, ENOMEM, "out of memory");
-		memcpy(b->hooks, k->subject->hooks, sizeof(b->hooks));
-		b->number = ++h->builds_made;
-		has_load = !ctask_target_loader(&k->subject->walk, k->pid, &load);
-		ret = ctask_build_attach(h->probes, b->hooks, has_load ? &load : NULL, k->pid,
-					 b->number, &b->probes, err);
-		if (ret) {
-			free(b);
-			return ret;
-		}
-		b->attached_us = now_us();
-		b->next = h->builds;
-		h->builds = b;
-	}
-	b->users++;
-	k->build = b;
-	return 0;
-}
-
-static void look_after_builds(struct ctask_host *h, int64_t now)
-{
-	struct build **at = &h->builds, *b;
-
-	while ((b = *at)) {
-		bool arm = b->asked_us && now - b->asked_us < ARMED_US;
-
-		if (arm != b->armed)
-			ctask_build_arm(b->probes, arm);
-		b->armed = arm;
-		if (b->users || now - b->unused_us < UNUSED_US) {
-			at = &b->next;
-			continue;
-		}
-		*at = b->next;
-		ctask_build_detach(b->probes);
-		free(b);
-	}
-}
-
-static void detach_builds(struct ctask_host *h)
-{
-	for (struct build *b = h->builds; b; b = b->next) {
-		ctask_build_detach(b->probes);
-		b->probes = NULL;
-	}
+	return ctask_news_take(&h->news, ret_news);
 }
 
 /* --- a process that is followed --- */
@@ -264,8 +143,7 @@ static void end(struct ctask_host *h, struct known *k)
 	if (k->state == FOLLOWED) {
 		ctask_probes_unset(h->probes, k->pid);
 		ctask_subject_end(k->subject);
-		if (!--k->build->users)
-			k->build->unused_us = now_us();
+		ctask_builds_give_back(k->build, now_us());
 		k->build = NULL;
 	}
 	if (k->state == FOLLOWED || k->state == BY_AGENT)
@@ -353,7 +231,7 @@ static int follow(struct ctask_host *h, struct known *k, struct ctask_error *err
 	int ret = ctask_subject_begin(k->subject, HISTORY_BYTES, err);
 
 	if (!ret)
-		ret = take_build(h, k, err);
+		ret = ctask_builds_take(&h->builds, k->subject, now_us(), &k->build, err);
 	if (ret)
 		return ret;
 	target->build = k->build->number;
@@ -362,7 +240,7 @@ static int follow(struct ctask_host *h, struct known *k, struct ctask_error *err
 	ctask_target_threads(&k->subject->walk, put_thread, h);
 	ret = ctask_probes_set(h->probes, k->pid, target);
 	if (ret) {
-		k->build->users--;
+		ctask_builds_give_back(k->build, now_us());
 		return ctask_fail(err, -ret, "no more processes can be followed: %s",
 				  strerror(-ret));
 	}
@@ -400,7 +278,7 @@ static int adopt(struct ctask_host *h, struct known *k, const struct ctask_probe
 			ret = ctask_subject_begin(k->subject, HISTORY_BYTES, err);
 	}
 	if (!ret)
-		ret = take_build(h, k, err);
+		ret = ctask_builds_take(&h->builds, k->subject, now_us(), &k->build, err);
 	if (ret)
 		return ret;
 	k->subject->target = *target;
@@ -718,7 +596,7 @@ static void *run(void *arg)
 
 		one_round(h, h->any_open ? WATCH_MS : IDLE_MS);
 		now = now_us();
-		look_after_builds(h, now);
+		ctask_builds_look_after(&h->builds, now);
 		if (now - h->list_us > LIST_US) {
 			h->list_us = now;
 			list_processes(h);
@@ -726,7 +604,7 @@ static void *run(void *arg)
 		look_around(h, now, false);
 	}
 	/* First no more comes; then there is an end to what has come. */
-	detach_builds(h);
+	ctask_builds_detach(&h->builds);
 	end_us = now_us() + CATCH_UP_US;
 	while (one_round(h, 0))
 		h->is_late = now_us() > end_us;
@@ -757,11 +635,11 @@ int ctask_host_create(struct ctask_host **ret_host, struct ctask_error *err)
 
 	if (!h)
 		return ctask_fail(err, ENOMEM, "out of memory");
-	h->last_news = &h->first_news;
-	pthread_mutex_init(&h->lock, NULL);
+	ctask_news_init(&h->news);
 	ret = check_namespace(err);
 	if (!ret)
 		ret = ctask_probes_create(true, take, h, &h->probes, err);
+	h->builds.probes = h->probes;
 	if (!ret)
 		ret = ctask_probes_watch_processes(h->probes, err);
 	if (!ret) {
@@ -791,7 +669,6 @@ void ctask_host_stop(struct ctask_host *h)
 
 void ctask_host_destroy(struct ctask_host *h)
 {
-	struct ctask_host_news news;
 	struct known *k, *next;
 
 	if (!h)
@@ -803,17 +680,9 @@ void ctask_host_destroy(struct ctask_host *h)
 		HASH_DEL(h->known, k);
 		free(k);
 	}
-	detach_builds(h);
-	while (h->builds) {
-		struct build *b = h->builds;
-
-		h->builds = b->next;
-		free(b);
-	}
+	ctask_builds_fini(&h->builds);
 	ctask_probes_destroy(h->probes);
-	while (ctask_host_next(h, &news))
-		ctask_history_reader_close(news.reader);
-	pthread_mutex_destroy(&h->lock);
+	ctask_news_fini(&h->news);
 	free(h);
 }
 

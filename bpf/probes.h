@@ -61,7 +61,9 @@ struct ctask_build;
 int ctask_build_attach(struct ctask_probes *probes, const struct ctask_hook_place *hooks,
 		       const struct ctask_hook_place *load, pid_t pid, uint64_t number,
 		       struct ctask_build **ret_build, struct ctask_error *err);
-/** Somebody cancels; or nobody has for some time. */
+/** How long they stay so, after the beginning and after each request; µs. */
+#define CTASK_ARMED_US 10000000
+/** It began, or somebody cancels; or nobody has for so long. */
 void ctask_build_arm(struct ctask_build *build, bool arm);
 /** NULL is fine. */
 void ctask_build_detach(struct ctask_build *build);

@@ -17,9 +17,6 @@ enum {
 	LOOK_US = 50000, /* how often we look whether the process is still the same program */
 	WATCH_MS = 2,	 /* how often asked tasks are looked at */
 	IDLE_MS = 5,	 /* how often the probes' buffer is looked into; they do not wake us */
-	ARMED_US =
-		10 *
-		1000000, /* how long the probes on the ends of tasks stay after the last request */
 };
 
 struct ctask_recorder {
@@ -91,8 +88,8 @@ static bool one_round(struct ctask_recorder *rec, int wait_ms)
 static void *run(void *arg)
 {
 	struct ctask_recorder *rec = arg;
-	bool armed = false, is_over = false, more;
-	int64_t asked_us = 0, looked_us = 0;
+	bool armed = false, arm, is_over = false, more;
+	int64_t asked_us = clock_us(CLOCK_MONOTONIC), looked_us = 0;
 	uint64_t asked = 0;
 
 	while (!atomic_load(&rec->stop)) {
@@ -103,16 +100,13 @@ static void *run(void *arg)
 		more = one_round(rec, rec->open_requests ? WATCH_MS : IDLE_MS);
 		if (is_over && !more) /* and all that it did has been taken */
 			ctask_subject_end(rec->subject);
-		if (rec->asked != asked) {
-			asked = rec->asked;
+		if (rec->asked != asked)
 			asked_us = clock_us(CLOCK_MONOTONIC);
-			if (!armed)
-				ctask_build_arm(rec->build, true);
-			armed = true;
-		} else if (armed && clock_us(CLOCK_MONOTONIC) - asked_us > ARMED_US) {
-			ctask_build_arm(rec->build, false);
-			armed = false;
-		}
+		asked = rec->asked;
+		arm = clock_us(CLOCK_MONOTONIC) - asked_us < CTASK_ARMED_US;
+		if (arm != armed)
+			ctask_build_arm(rec->build, arm);
+		armed = arm;
 	}
 	/* First no more comes; then there is an end to what has come. */
 	ctask_build_detach(rec->build);
