@@ -200,7 +200,7 @@ def control(interpreter):
     whole = list(differences(Answer(lines, "brood"), truth, sources))
     check("the answer itself", not whole, whole[:3])
     last = max(i for i, line in enumerate(lines) if line["schema"] == "ctask.cancellation"
-               and line["cause"] and line["target"]["name"].startswith("brood-"))
+               and line["cause"] and (line["target"]["name"] or "").startswith("brood-"))
     id_ = lines[last]["id"]
     of_id = [i for i, line in enumerate(lines) if line.get("id") == id_]
 
