@@ -152,6 +152,54 @@ def child_fails_in_the_exit(s):
 
 
 @played()
+def child_fails_after_many_groups(s):
+    """Owners that waited for their children in peace leave nothing behind."""
+    async def short():
+        await anyio.sleep(0)
+
+    async def slow():
+        try:
+            await anyio.sleep(LONG)  # at: slow
+        finally:
+            with anyio.CancelScope(shield=True):
+                await gate.wait()
+
+    async def bad():
+        await blocked()
+        raise ValueError("boom")
+
+    async def owner():
+        try:
+            async with anyio.create_task_group() as group:
+                s.called("group", group)
+                s.child(group, slow, "slow")
+                s.child(group, bad, "bad")
+                await anyio.sleep(LONG)  # at: body
+        except BaseException:
+            pass
+
+    async def peaceful():
+        async with anyio.create_task_group() as group:
+            group.start_soon(short)
+
+    async def main():
+        nonlocal gate
+        gate = anyio.Event()
+        async with anyio.create_task_group() as top:
+            for _ in range(200):
+                top.start_soon(peaceful)
+        async with anyio.create_task_group() as top:
+            s.child(top, owner, "owner")
+            await waiting(gate, 1)
+            stopped_by_a_sibling(s, ["slow"], "slow:slow", "bad", "owner", "owner:body")
+            await s.look(slow="pending", owner="pending")
+            gate.set()
+
+    gate = None
+    return main
+
+
+@played()
 def body_fails(s):
     async def child():
         await anyio.sleep(LONG)  # at: nap
