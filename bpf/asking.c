@@ -143,11 +143,20 @@ static bool is_plain_thread(const struct asking *a)
 	return a->event->tid != a->event->tgid;
 }
 
-/* Which loops run is read a moment later: one that its last task leaves may have ended. */
+/*
+ * Which loops run is read a moment later: one that its last task leaves may have ended, and another lie in its
+ * place. Those whom a runner stops are left over in a loop that it ran itself.
+ */
 static bool runs_elsewhere(struct ctask_asking *ask)
 {
 	const struct asking *a = whole(ask);
 
+	for (int i = 0; i < a->stack.count; i++) {
+		const struct ctask_origin_row *row = a->stack.facts[i]->row;
+
+		if (row && row->role == CTASK_ROLE_RUNNER)
+			return false;
+	}
 	return ctask_loop_runs_elsewhere(a->r, a->event->tstate,
 					 ctask_task_loop(a->r, ask->target)) ||
 	       is_plain_thread(a);

@@ -14,7 +14,7 @@ cause root exception exception-task message stack repeats outcome after""".split
 KEYS = {"schema", "version", "id", "time", "pid", "source", "target", "requester", "origin",
         "scope", "cause", "root", "exception", "message", "stack", "repeats", "outcome"}
 DELAY_SLACK_S = 0.002
-ENTERED_SLACK_S = 0.05
+ENTERED_SLACK_S = 0.1
 CLOCK_SLACK_S = 0.05
 LEAST_FRAMES = 60  # of a stack, at the inner end, are always told
 
