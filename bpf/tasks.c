@@ -24,12 +24,6 @@ struct threads {
 
 /* --- tasks --- */
 
-/* FutureObj.fut_result, Modules/_asynciomodule.c: behind fut_exception, and from 3.11 on fut_exception_tb. */
-static uint32_t result_of(const struct ctask_layout *l)
-{
-	return l->task_exception + (l->minor < 11 ? 8 : 16);
-}
-
 enum ctask_ending ctask_task_ending(struct ctask_resolver *r, uint64_t task)
 {
 	const struct ctask_layout *l = &r->heap->layout;
@@ -45,9 +39,8 @@ enum ctask_ending ctask_task_ending(struct ctask_resolver *r, uint64_t task)
 		return CTASK_UNREADABLE;
 	if (ctask_word_at(r->heap, task + l->task_exception))
 		return CTASK_ENDED_RAISED;
-	/* Both are gone when it was freed. */
-	return ctask_word_at(r->heap, task + result_of(l)) ? CTASK_ENDED_RETURNED
-							   : CTASK_UNREADABLE;
+	/* One that was freed has let go of all that it had, of its loop too (FutureObj_clear, Modules/_asynciomodule.c). */
+	return ctask_task_loop(r, task) ? CTASK_ENDED_RETURNED : CTASK_UNREADABLE;
 }
 
 /* A field of a task, at @p at where it is written in C, or attribute @p name where it is in Python. */
