@@ -538,12 +538,12 @@ static void wake_thread(void)
 	}
 }
 
-/* Wait until the thread has ended; false when it does not within the time. */
-static bool wait_for_end(void)
+/* Wait until the thread, whose id was @p thread before it was asked to, has ended; false when it does not within the time. */
+static bool wait_for_end(int thread)
 {
 	int64_t until = now_ns() + (int64_t)STEP_ASIDE_MS * NS_PER_MS;
 	bool woken = false;
-	int thread = 0, now;
+	int now;
 
 	while ((now = __atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST))) {
 		if (now_ns() >= until)
@@ -558,7 +558,7 @@ static bool wait_for_end(void)
 		sched_yield();
 	}
 	/* Its last word comes a little before the kernel no longer counts it. */
-	while (thread && now_ns() < until &&
+	while (thread > 0 && now_ns() < until &&
 	       (!syscall(SYS_tgkill, serve.pid, thread, 0) || errno != ESRCH))
 		sched_yield();
 	return true;
@@ -568,9 +568,10 @@ bool ctask_serve_step_aside(void)
 {
 	int saved = errno;
 	int64_t until = now_ns() + (int64_t)SEE_OFF_MS * NS_PER_MS;
+	int thread = __atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST);
 	bool ended;
 
-	if (serve.pid != getpid() || !__atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST))
+	if (serve.pid != getpid() || !thread)
 		return false;
 	while (__atomic_load_n(&serve.is_served, __ATOMIC_SEQ_CST)) {
 		if (now_ns() >= until)
@@ -578,7 +579,7 @@ bool ctask_serve_step_aside(void)
 		sched_yield();
 	}
 	__atomic_store_n(&serve.ends, true, __ATOMIC_SEQ_CST);
-	ended = wait_for_end();
+	ended = wait_for_end(thread);
 	errno = saved;
 	if (!ended) {
 		/* It has not noticed: let it stay, unless it is too late for that. */
