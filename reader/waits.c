@@ -96,6 +96,54 @@ void ctask_wait_say_length(struct ctask_wait *wait, const char *attr, const char
 	}
 }
 
+/* ", 3 waiting to send": the length of what attribute @p attr of the channel holds. */
+static void say_waiting(struct ctask_wait *wait, uint64_t state, const char *attr, const char *to)
+{
+	uint64_t waiting;
+	int64_t count;
+
+	if (ctask_wait_attr(wait, state, attr, &waiting))
+		return;
+	count = ctask_wait_length_of(wait, waiting);
+	if (count > 0)
+		ctask_wait_say(wait, ", %lld waiting to %s", (long long)count, to);
+}
+
+static void say_open(struct ctask_wait *wait, uint64_t state, const char *attr, const char *what)
+{
+	int64_t count;
+
+	if (!ctask_wait_int_attr(wait, state, attr, &count))
+		ctask_wait_say(wait, ", %lld %s%s", (long long)count, what, count == 1 ? "" : "s");
+}
+
+void ctask_wait_say_channel(struct ctask_wait *wait, const char *buffer, const char *senders,
+			    const char *receivers)
+{
+	uint64_t state, items, most;
+	double maxsize;
+	int64_t size;
+
+	ctask_wait_say_method(wait);
+	if (ctask_wait_attr(wait, wait->self, "_state", &state))
+		return;
+	wait->id = state; /* the same for both ends */
+	if (!ctask_wait_attr(wait, state, buffer, &items) &&
+	    (size = ctask_wait_length_of(wait, items)) >= 0)
+		ctask_wait_say(wait, ", size %lld", (long long)size);
+	if (!ctask_wait_attr(wait, state, "max_buffer_size", &most) &&
+	    !ctask_number_value(&wait->walk->heap, most, &maxsize)) {
+		if (isinf(maxsize))
+			ctask_wait_say(wait, ", no maxsize");
+		else
+			ctask_wait_say(wait, ", maxsize %.0f", maxsize);
+	}
+	say_open(wait, state, "open_send_channels", "sender");
+	say_open(wait, state, "open_receive_channels", "receiver");
+	say_waiting(wait, state, senders, "send");
+	say_waiting(wait, state, receivers, "receive");
+}
+
 void ctask_wait_say_function(struct ctask_wait *wait, const char *name)
 {
 	enum { WRAPPED_MAX = 16 };

@@ -56,6 +56,12 @@ void ctask_wait_say_sleep(struct ctask_wait *wait, uint64_t delay);
 void ctask_wait_say_function(struct ctask_wait *wait, const char *name);
 /** ", 3 waiting", where @p format is "%lld waiting": the length of what attribute @p attr of self holds. */
 void ctask_wait_say_length(struct ctask_wait *wait, const char *attr, const char *format);
+/**
+ * What the statistics of a memory channel (trio) or object stream (anyio) tell. The attributes of the state that both ends share
+ * differ in name: what holds its items, and who waits to send and to receive.
+ */
+void ctask_wait_say_channel(struct ctask_wait *wait, const char *buffer, const char *senders,
+			    const char *receivers);
 
 /* These read a local variable of the frame and an attribute; -ENOENT also when it is None. */
 int ctask_wait_local(struct ctask_wait *wait, const char *name, uint64_t *ret);

@@ -1,6 +1,4 @@
 /* waits_anyio.c - what a task waits for in anyio: rows of one table of anyio's functions. */
-#include <math.h>
-
 #include "model/cleanup.h"
 #include "reader/waits.h"
 
@@ -21,51 +19,9 @@ static void read_limiter(struct ctask_wait *wait)
 	ctask_wait_say_length(wait, "_wait_queue", "%lld waiting");
 }
 
-static void say_number(struct ctask_wait *wait, uint64_t obj, const char *attr, const char *what)
-{
-	int64_t count;
-
-	if (!ctask_wait_int_attr(wait, obj, attr, &count))
-		ctask_wait_say(wait, ", %lld %s%s", (long long)count, what, count == 1 ? "" : "s");
-}
-
-static void say_waiting(struct ctask_wait *wait, uint64_t obj, const char *attr, const char *to)
-{
-	uint64_t waiting;
-	int64_t count;
-
-	if (ctask_wait_attr(wait, obj, attr, &waiting))
-		return;
-	count = ctask_wait_length_of(wait, waiting);
-	if (count > 0)
-		ctask_wait_say(wait, ", %lld waiting to %s", (long long)count, to);
-}
-
-/* What MemoryObjectStreamStatistics tells. */
 static void read_stream(struct ctask_wait *wait)
 {
-	uint64_t state, buffer, most;
-	double maxsize;
-	int64_t size;
-
-	ctask_wait_say_method(wait);
-	if (ctask_wait_attr(wait, wait->self, "_state", &state))
-		return;
-	wait->id = state; /* the same for both ends */
-	if (!ctask_wait_attr(wait, state, "buffer", &buffer) &&
-	    (size = ctask_wait_length_of(wait, buffer)) >= 0)
-		ctask_wait_say(wait, ", size %lld", (long long)size);
-	if (!ctask_wait_attr(wait, state, "max_buffer_size", &most) &&
-	    !ctask_number_value(&wait->walk->heap, most, &maxsize)) {
-		if (isinf(maxsize))
-			ctask_wait_say(wait, ", no maxsize");
-		else
-			ctask_wait_say(wait, ", maxsize %.0f", maxsize);
-	}
-	say_number(wait, state, "open_send_channels", "sender");
-	say_number(wait, state, "open_receive_channels", "receiver");
-	say_waiting(wait, state, "waiting_senders", "send");
-	say_waiting(wait, state, "waiting_receivers", "receive");
+	ctask_wait_say_channel(wait, "buffer", "waiting_senders", "waiting_receivers");
 }
 
 static void read_group(struct ctask_wait *wait)

@@ -128,52 +128,9 @@ static void read_condition(struct ctask_wait *wait)
 	ctask_wait_say(wait, ", notified in Condition.wait");
 }
 
-/* ", 3 waiting to send": the length of what attribute @p attr of the channel holds. */
-static void say_waiting(struct ctask_wait *wait, uint64_t state, const char *attr, const char *to)
-{
-	uint64_t tasks;
-	int64_t count;
-
-	if (ctask_wait_attr(wait, state, attr, &tasks))
-		return;
-	count = ctask_wait_length_of(wait, tasks);
-	if (count > 0)
-		ctask_wait_say(wait, ", %lld waiting to %s", (long long)count, to);
-}
-
-static void say_open(struct ctask_wait *wait, uint64_t state, const char *attr, const char *what)
-{
-	int64_t count;
-
-	if (!ctask_wait_int_attr(wait, state, attr, &count))
-		ctask_wait_say(wait, ", %lld %s%s", (long long)count, what, count == 1 ? "" : "s");
-}
-
-/* What MemoryChannelStatistics tells. */
 static void read_channel(struct ctask_wait *wait)
 {
-	uint64_t state, data, most;
-	double maxsize;
-	int64_t size;
-
-	ctask_wait_say_method(wait);
-	if (ctask_wait_attr(wait, wait->self, "_state", &state))
-		return;
-	wait->id = state; /* the same for both ends */
-	if (!ctask_wait_attr(wait, state, "data", &data) &&
-	    (size = ctask_wait_length_of(wait, data)) >= 0)
-		ctask_wait_say(wait, ", size %lld", (long long)size);
-	if (!ctask_wait_attr(wait, state, "max_buffer_size", &most) &&
-	    !ctask_number_value(&wait->walk->heap, most, &maxsize)) {
-		if (isinf(maxsize))
-			ctask_wait_say(wait, ", no maxsize");
-		else
-			ctask_wait_say(wait, ", maxsize %.0f", maxsize);
-	}
-	say_open(wait, state, "open_send_channels", "sender");
-	say_open(wait, state, "open_receive_channels", "receiver");
-	say_waiting(wait, state, "send_tasks", "send");
-	say_waiting(wait, state, "receive_tasks", "receive");
+	ctask_wait_say_channel(wait, "data", "send_tasks", "receive_tasks");
 }
 
 static void read_nursery(struct ctask_wait *wait)
