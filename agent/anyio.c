@@ -382,11 +382,6 @@ bool ctask_anyio_wrote(struct py_object *message)
 
 void ctask_anyio_settle(struct py_object *task)
 {
-	static const enum ctask_outcome outcomes[] = {
-		[CTASK_ENDED_CANCELLED] = CTASK_OUTCOME_CANCELLED,
-		[CTASK_ENDED_RETURNED] = CTASK_OUTCOME_RETURNED,
-		[CTASK_ENDED_RAISED] = CTASK_OUTCOME_RAISED,
-	};
 	struct py_object *type, *value, *traceback;
 	enum ctask_ending ending;
 
@@ -396,7 +391,7 @@ void ctask_anyio_settle(struct py_object *task)
 	ending = ctask_task_ending(task);
 	settle_group(task);
 	if (ending != CTASK_GOES_ON)
-		ctask_level_finish(task, outcomes[ending]);
+		ctask_level_finish(task, ctask_outcome_of(ending));
 	ctask_py.PyErr_Restore(type, value, traceback);
 }
 

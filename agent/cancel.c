@@ -260,7 +260,7 @@ static bool is_inside(struct ctask_asking *ask, uint64_t construct)
 
 static bool is_a(struct ctask_asking *ask, uint64_t object, enum ctask_sort sort)
 {
-	const struct py_object *it = object_at(object);
+	struct py_object *it = object_at(object);
 
 	(void)ask;
 	switch (sort) {

@@ -213,11 +213,6 @@ static void settle_alive(struct py_object *task, bool busy)
 
 void ctask_requests_settle(struct py_object *task)
 {
-	static const enum ctask_outcome outcomes[] = {
-		[CTASK_ENDED_CANCELLED] = CTASK_OUTCOME_CANCELLED,
-		[CTASK_ENDED_RETURNED] = CTASK_OUTCOME_RETURNED,
-		[CTASK_ENDED_RAISED] = CTASK_OUTCOME_RAISED,
-	};
 	struct py_object *type, *value, *traceback;
 	enum ctask_ending ending;
 	bool any;
@@ -230,7 +225,7 @@ void ctask_requests_settle(struct py_object *task)
 	ctask_py.PyErr_Fetch(&type, &value, &traceback); /* of the step that has just ended */
 	ending = ctask_task_ending(task);
 	if (ending != CTASK_GOES_ON)
-		finish(task, outcomes[ending]);
+		finish(task, ctask_outcome_of(ending));
 	else
 		settle_alive(task, ctask_task_undelivered(task) || ctask_task_handles_cancel(task));
 	ctask_py.PyErr_Restore(type, value, traceback);

@@ -175,22 +175,27 @@ struct py_object *ctask_task_now(struct py_object **ret_loop)
 	return task == ctask_py.none ? NULL : task;
 }
 
-bool ctask_is_cancelled_error(const struct py_object *exception)
+bool ctask_is_cancelled_error(struct py_object *exception)
 {
 	return py_isinstance(exception, cancelled_error);
 }
 
-bool ctask_stems_from_cancel(struct py_object *exception)
+bool ctask_stems_from(struct py_object *exception, bool (*is_it)(struct py_object *))
 {
 	for (int i = 0; i < CONTEXTS_MAX && py_isinstance(exception, ctask_py.base_exception);
 	     i++) {
-		if (ctask_is_cancelled_error(exception))
+		if (is_it(exception))
 			return true;
 		exception = ctask_py.PyException_GetContext(exception);
 		if (exception)
 			ctask_py.Py_DecRef(exception); /* the outer one has it */
 	}
 	return false;
+}
+
+bool ctask_stems_from_cancel(struct py_object *exception)
+{
+	return ctask_stems_from(exception, ctask_is_cancelled_error);
 }
 
 /* The group stops its children, and its exit waits for them: `self` is the first local. */

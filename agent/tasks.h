@@ -7,15 +7,9 @@
 #include "agent/frames.h"
 #include "agent/python.h"
 #include "agent/text.h"
+#include "model/asked.h"
 
 /* All need the GIL. References are borrowed unless it says otherwise. */
-
-enum ctask_ending {
-	CTASK_GOES_ON,
-	CTASK_ENDED_CANCELLED,
-	CTASK_ENDED_RETURNED,
-	CTASK_ENDED_RAISED
-};
 
 /** Learn what to look for: asyncio's types. 0, or -EAGAIN when asyncio is not imported yet. */
 int ctask_tasks_meet(void);
@@ -42,8 +36,10 @@ struct py_object *ctask_task_now(struct py_object **ret_loop);
 struct py_object *ctask_task_loop(struct py_object *task);
 
 /** True for a CancelledError. */
-bool ctask_is_cancelled_error(const struct py_object *exception);
-/** True when it, or an exception in whose handling it was raised, is a CancelledError. */
+bool ctask_is_cancelled_error(struct py_object *exception);
+/** True when @p is_it says so of it, or of an exception in whose handling it was raised. */
+bool ctask_stems_from(struct py_object *exception, bool (*is_it)(struct py_object *));
+/** The same for a CancelledError. */
 bool ctask_stems_from_cancel(struct py_object *exception);
 
 /**

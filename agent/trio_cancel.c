@@ -11,6 +11,7 @@
 #include "agent/loops.h"
 #include "agent/record.h"
 #include "agent/stack.h"
+#include "agent/tasks.h"
 #include "agent/text.h"
 #include "agent/trio.h"
 
@@ -20,7 +21,6 @@ enum {
 	OWNERS_MAX = 64, /* tasks between a scope's own and the one that is asked */
 	DEPTH_MAX = 500, /* scopes in scopes */
 	SCOPES_MAX = 8,	 /* cancelled scopes round a task that are looked at, from the outside in */
-	CONTEXTS_MAX = 16, /* exceptions raised while handling exceptions */
 };
 
 enum { GENERATED = 2 /* frames that attrs made, at the inner end, where a scope is entered */ };
@@ -230,19 +230,6 @@ static void classify(struct calling *c)
 		take_scope(c, CTASK_THROUGH_NURSERY);
 }
 
-static bool stems_from_cancelled(struct py_object *exception)
-{
-	for (int i = 0; i < CONTEXTS_MAX && py_isinstance(exception, ctask_py.base_exception);
-	     i++) {
-		if (ctask_trio_is_cancelled(exception))
-			return true;
-		exception = ctask_py.PyException_GetContext(exception);
-		if (exception)
-			ctask_py.Py_DecRef(exception); /* the outer one has it */
-	}
-	return false;
-}
-
 /* True when the code that runs now handles a Cancelled, or what was raised meanwhile. */
 static bool unwinds(void)
 {
@@ -250,7 +237,7 @@ static bool unwinds(void)
 	bool found;
 
 	ctask_py.PyErr_GetExcInfo(&type, &value, &traceback);
-	found = stems_from_cancelled(value);
+	found = ctask_stems_from(value, ctask_trio_is_cancelled);
 	if (type)
 		ctask_py.Py_DecRef(type);
 	if (value)

@@ -157,20 +157,12 @@ void ctask_requests_absorb(struct ctask_requests *r, uint64_t task, uint64_t sco
 	forget_if_all_ended(r, entry);
 }
 
-static const enum ctask_outcome outcomes[] = {
-	[CTASK_GOES_ON] = CTASK_OUTCOME_UNKNOWN,
-	[CTASK_ENDED_CANCELLED] = CTASK_OUTCOME_CANCELLED,
-	[CTASK_ENDED_RETURNED] = CTASK_OUTCOME_RETURNED,
-	[CTASK_ENDED_RAISED] = CTASK_OUTCOME_RAISED,
-	[CTASK_UNREADABLE] = CTASK_OUTCOME_UNKNOWN,
-};
-
 void ctask_requests_gone(struct ctask_requests *r, uint64_t task, double now)
 {
 	struct asked *entry = find(r, task);
 
 	if (entry) /* since the last look it was done: it may have been held a while */
-		finish(r, entry, outcomes[ctask_task_ending(r->resolver, task)], now,
+		finish(r, entry, ctask_outcome_of(ctask_task_ending(r->resolver, task)), now,
 		       now > r->last_look ? now - r->last_look : 0);
 }
 
@@ -259,7 +251,7 @@ bool ctask_requests_watch(struct ctask_requests *r)
 		    (coro != entry->coro && (coro || ending == CTASK_GOES_ON)))
 			finish(r, entry, CTASK_OUTCOME_UNKNOWN, now, now - since);
 		else if (ending != CTASK_GOES_ON)
-			finish(r, entry, outcomes[ending], now, now - since);
+			finish(r, entry, ctask_outcome_of(ending), now, now - since);
 		else
 			watch_alive(r, entry, now, since);
 	}

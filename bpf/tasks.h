@@ -5,14 +5,7 @@
 #include <stdbool.h>
 
 #include "bpf/resolver.h"
-
-enum ctask_ending {
-	CTASK_GOES_ON,
-	CTASK_ENDED_CANCELLED,
-	CTASK_ENDED_RETURNED,
-	CTASK_ENDED_RAISED,
-	CTASK_UNREADABLE
-};
+#include "model/asked.h"
 
 /** Whether it is done, and how. */
 enum ctask_ending ctask_task_ending(struct ctask_resolver *resolver, uint64_t task);

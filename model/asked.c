@@ -8,6 +8,19 @@ enum {
 	MICRO = 1000000,
 };
 
+enum ctask_outcome ctask_outcome_of(enum ctask_ending ending)
+{
+	static const enum ctask_outcome outcomes[] = {
+		[CTASK_GOES_ON] = CTASK_OUTCOME_UNKNOWN,
+		[CTASK_ENDED_CANCELLED] = CTASK_OUTCOME_CANCELLED,
+		[CTASK_ENDED_RETURNED] = CTASK_OUTCOME_RETURNED,
+		[CTASK_ENDED_RAISED] = CTASK_OUTCOME_RAISED,
+		[CTASK_UNREADABLE] = CTASK_OUTCOME_UNKNOWN,
+	};
+
+	return outcomes[ending];
+}
+
 static struct ctask_asked_link *link_of(const struct ctask_asked_book *book, uint64_t id)
 {
 	return &book->links[id % book->writer->header->record_room];

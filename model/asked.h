@@ -10,6 +10,18 @@
  * monotonic clock. Nothing here allocates or locks.
  */
 
+/** Whether a task is done, and how. */
+enum ctask_ending {
+	CTASK_GOES_ON,
+	CTASK_ENDED_CANCELLED,
+	CTASK_ENDED_RETURNED,
+	CTASK_ENDED_RAISED,
+	CTASK_UNREADABLE /**< from outside: it was freed */
+};
+
+/** The outcome of a request to a task that has ended so; unknown for one that goes on, and where it is not readable. */
+enum ctask_outcome ctask_outcome_of(enum ctask_ending ending);
+
 /** Beside each slot of the ring. */
 struct ctask_asked_link {
 	uint64_t older; /**< the one before it, of the same task */
