@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "bpf/builds.h"
+#include "bpf/clock.h"
 #include "bpf/news.h"
 #include "bpf/probes.h"
 #include "bpf/subject.h"
@@ -89,17 +89,9 @@ struct ctask_host {
 	bool any_open; /* requests whose outcome is to be watched for */
 };
 
-static int64_t clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * MICRO + now.tv_nsec / 1000;
-}
-
 static int64_t now_us(void)
 {
-	return clock_us(CLOCK_BOOTTIME);
+	return ctask_clock_us(CLOCK_BOOTTIME);
 }
 
 static int64_t start_us(uint64_t start_ticks)
@@ -214,7 +206,7 @@ static int is_followed(struct ctask_host *h, struct known *k, int64_t age_us, in
 	k->followed_us = now_us();
 	k->next_us = k->followed_us + learn_after_us[0];
 	k->learnt = 0;
-	ctask_subject_since(k->subject, clock_us(CLOCK_REALTIME) - age_us);
+	ctask_subject_since(k->subject, ctask_clock_us(CLOCK_REALTIME) - age_us);
 	k->subject->history.fd = -1;
 	ret = ctask_history_reader_open_file(fd, k->pid, &reader, err);
 	if (!ret)

@@ -7,8 +7,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bpf/clock.h"
 #include "bpf/probes.h"
 #include "bpf/subject.h"
 
@@ -63,14 +63,6 @@ static void follow_new_codes(struct ctask_recorder *rec)
 		ctask_probes_code(rec->probes, addr, &code);
 }
 
-static int64_t clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* True when there may be more to take. */
 static bool one_round(struct ctask_recorder *rec, int wait_ms)
 {
@@ -89,21 +81,21 @@ static void *run(void *arg)
 {
 	struct ctask_recorder *rec = arg;
 	bool armed = false, arm, is_over = false, more;
-	int64_t asked_us = clock_us(CLOCK_MONOTONIC), looked_us = 0;
+	int64_t asked_us = ctask_clock_us(CLOCK_MONOTONIC), looked_us = 0;
 	uint64_t asked = 0;
 
 	while (!atomic_load(&rec->stop)) {
-		if (!is_over && clock_us(CLOCK_MONOTONIC) - looked_us > LOOK_US) {
-			looked_us = clock_us(CLOCK_MONOTONIC);
+		if (!is_over && ctask_clock_us(CLOCK_MONOTONIC) - looked_us > LOOK_US) {
+			looked_us = ctask_clock_us(CLOCK_MONOTONIC);
 			is_over = !ctask_subject_is_there(rec->subject);
 		}
 		more = one_round(rec, rec->open_requests ? WATCH_MS : IDLE_MS);
 		if (is_over && !more) /* and all that it did has been taken */
 			ctask_subject_end(rec->subject);
 		if (rec->asked != asked)
-			asked_us = clock_us(CLOCK_MONOTONIC);
+			asked_us = ctask_clock_us(CLOCK_MONOTONIC);
 		asked = rec->asked;
-		arm = clock_us(CLOCK_MONOTONIC) - asked_us < CTASK_ARMED_US;
+		arm = ctask_clock_us(CLOCK_MONOTONIC) - asked_us < CTASK_ARMED_US;
 		if (arm != armed)
 			ctask_build_arm(rec->build, arm);
 		armed = arm;
@@ -130,7 +122,7 @@ static int attach(struct ctask_recorder *rec, struct ctask_error *err)
 				  strerror(-ret));
 	ret = ctask_build_attach(rec->probes, s->hooks, NULL, s->pid, 0, &rec->build, err);
 	if (!ret)
-		ctask_subject_since(s, clock_us(CLOCK_REALTIME));
+		ctask_subject_since(s, ctask_clock_us(CLOCK_REALTIME));
 	return ret;
 }
 

@@ -2,10 +2,10 @@
 #include "bpf/resolve.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "bpf/asking.h"
 #include "bpf/calls.h"
+#include "bpf/clock.h"
 #include "bpf/held.h"
 #include "bpf/requests.h"
 #include "bpf/resolver.h"
@@ -14,14 +14,6 @@
 static double time_of(const struct ctask_probe_event *event)
 {
 	return (double)event->time_ns / 1e9;
-}
-
-static int64_t clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static void take_gone(struct ctask_resolver *r, const struct ctask_probe_event *event)
@@ -122,7 +114,7 @@ bool ctask_resolver_watch(struct ctask_resolver *r)
 
 	ctask_photo_live(r->photo);
 	look_anew(r);
-	held = ctask_held_watch(r->held, (double)clock_us(CLOCK_MONOTONIC) / 1e6);
+	held = ctask_held_watch(r->held, (double)ctask_clock_us(CLOCK_MONOTONIC) / 1e6);
 	return ctask_requests_watch(r->requests) || held;
 }
 
@@ -159,7 +151,7 @@ struct ctask_resolver *ctask_resolver_create(struct ctask_walk *walk, struct cta
 	r->asyncio = *facts;
 	r->functions = (struct ctask_functions){ .codes = &walk->codes, .history = history };
 	r->stacks = (struct ctask_stack_reader){ .functions = &r->functions };
-	r->epoch_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC);
+	r->epoch_us = ctask_clock_us(CLOCK_REALTIME) - ctask_clock_us(CLOCK_MONOTONIC);
 	r->calls = ctask_calls_create();
 	r->requests = ctask_requests_create(r, history);
 	r->held = ctask_held_create(r);
