@@ -188,26 +188,24 @@ static void take_scope_frame(struct ctask_asking *a)
 	}
 }
 
-/* A wait_for that is built on a timeout: the frame of the target that holds it. */
+/* A wait_for that is built on a timeout: its frame is the one that holds it. */
 static void look_for_wait_for(struct ctask_asking *a)
 {
-	for (int c = 0; c < a->chain.count; c++) {
-		const struct ctask_code_facts *facts = a->chain.facts[c];
-		uint64_t number;
-		double delay;
+	int c = (int)a->record.scope_frame - 1;
+	const struct ctask_code_facts *facts = c < 0 ? NULL : a->chain.facts[c];
+	uint64_t number;
+	double delay;
 
-		if (!facts->is_wait_for || !a->evidence->chain_holds(a, c, a->record.scope))
-			continue;
-		a->record.through = CTASK_THROUGH_WAIT_FOR;
-		number = a->evidence->chain_local(a, c, facts->delay.slot);
-		delay = number ? a->evidence->seconds(a, number) : NAN;
-		if (isnan(delay))
-			return;
-		a->record.delay_s = delay;
-		if (isnan(a->record.elapsed_s) && !isnan(a->when) && is_near(a->now, a->when))
-			a->record.elapsed_s = a->now - a->when + delay;
+	if (!facts || !facts->is_wait_for)
 		return;
-	}
+	a->record.through = CTASK_THROUGH_WAIT_FOR;
+	number = a->evidence->chain_local(a, c, facts->delay.slot);
+	delay = number ? a->evidence->seconds(a, number) : NAN;
+	if (isnan(delay))
+		return;
+	a->record.delay_s = delay;
+	if (isnan(a->record.elapsed_s) && !isnan(a->when) && is_near(a->now, a->when))
+		a->record.elapsed_s = a->now - a->when + delay;
 }
 
 void ctask_classify_passed_on(struct ctask_asking *a, const struct ctask_outer_call *outer)
@@ -403,10 +401,11 @@ static void take_origin(struct ctask_asking *a)
 	}
 	if (a->record.origin == CTASK_ORIGIN_UNKNOWN)
 		a->record.origin = (uint8_t)otherwise;
-	if (a->record.origin == CTASK_ORIGIN_TIMEOUT && a->record.through == CTASK_THROUGH_TIMEOUT)
-		look_for_wait_for(a);
-	if (a->record.origin == CTASK_ORIGIN_TIMEOUT)
+	if (a->record.origin == CTASK_ORIGIN_TIMEOUT) {
 		take_scope_frame(a);
+		if (a->record.through == CTASK_THROUGH_TIMEOUT)
+			look_for_wait_for(a);
+	}
 	take_block(a, i < a->stack.count ? facts_at(a, i) : NULL, passed);
 }
 
