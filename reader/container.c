@@ -79,7 +79,8 @@ static int read_keys(struct ctask_heap *heap, uint64_t keys, struct keys_head *r
 		index_bytes = size * (size <= 0xff ? 1 : size <= 0xffff ? 2 : 4);
 		ret->general = true;
 	}
-	if (ret->count > ENTRIES_MAX)
+	/* An index has at least a byte for each slot, and there are fewer entries than slots. */
+	if (ret->count > ENTRIES_MAX || ret->count > index_bytes)
 		return -EPROTO;
 	ret->entries = keys + l->keys_indices + index_bytes;
 	return 0;
@@ -142,6 +143,14 @@ int ctask_set_iter(struct ctask_heap *heap, uint64_t set, struct ctask_iter *ite
 	return 0;
 }
 
+/* False for what can be no object's address: a table that changed while it was read, or is none. */
+static bool may_be_object(uint64_t addr)
+{
+	enum { USER_BITS = 56 };
+
+	return addr % sizeof(uint64_t) == 0 && addr >> USER_BITS == 0;
+}
+
 bool ctask_iter_next(struct ctask_iter *iter, uint64_t *ret_key, uint64_t *ret_value)
 {
 	while (iter->left) {
@@ -171,6 +180,10 @@ bool ctask_iter_next(struct ctask_iter *iter, uint64_t *ret_key, uint64_t *ret_v
 			if (!key || !value)
 				continue;
 		}
+		if (!may_be_object(key) || !may_be_object(value)) {
+			iter->error = -EAGAIN;
+			return false;
+		}
 		iter->live--;
 		*ret_key = key;
 		if (ret_value)
@@ -182,20 +195,29 @@ bool ctask_iter_next(struct ctask_iter *iter, uint64_t *ret_key, uint64_t *ret_v
 	return false;
 }
 
+/*
+ * The next entries, up to the one under this name: 0 with its key and value, -ENOENT, or another
+ * error. A key that is no object ends it: what follows is no table of keys either.
+ */
+static int find_key(struct ctask_iter *iter, const char *ascii, uint64_t *ret_key,
+		    uint64_t *ret_value)
+{
+	while (ctask_iter_next(iter, ret_key, ret_value)) {
+		if (ctask_str_is(iter->heap, *ret_key, ascii))
+			return 0;
+		if (!ctask_type_of(iter->heap, *ret_key))
+			return -EAGAIN;
+	}
+	return iter->error ? iter->error : -ENOENT;
+}
+
 int ctask_dict_get(struct ctask_heap *heap, uint64_t dict, const char *ascii, uint64_t *ret_value)
 {
 	struct ctask_iter iter;
-	uint64_t key, value;
+	uint64_t key;
 	int ret = ctask_dict_iter(heap, dict, &iter);
 
-	if (ret)
-		return ret;
-	while (ctask_iter_next(&iter, &key, &value))
-		if (ctask_str_is(heap, key, ascii)) {
-			*ret_value = value;
-			return 0;
-		}
-	return iter.error ? iter.error : -ENOENT;
+	return ret ? ret : find_key(&iter, ascii, &key, ret_value);
 }
 
 /* Modules/_collectionsmodule.c: blocks of 64 pointers between two links. */
@@ -391,14 +413,12 @@ static int dict_get_near(struct ctask_heap *heap, uint64_t dict, struct ctask_ty
 		*ret_value = value;
 		return 0;
 	}
-	while (ctask_iter_next(&iter, &key, &value))
-		if (ctask_str_is(heap, key, attr->name)) {
-			attr->near_key = key;
-			attr->near_entry = (iter.at - first) / iter.entry_bytes - 1;
-			*ret_value = value;
-			return 0;
-		}
-	return iter.error ? iter.error : -ENOENT;
+	ret = find_key(&iter, attr->name, &key, ret_value);
+	if (ret)
+		return ret;
+	attr->near_key = key;
+	attr->near_entry = (iter.at - first) / iter.entry_bytes - 1;
+	return 0;
 }
 
 int ctask_attr(struct ctask_heap *heap, uint64_t obj, const char *name, uint64_t *ret_value)

@@ -275,18 +275,36 @@ static bool steps_on_or_off(const struct ctask_codes *codes, const struct ctask_
 	return false;
 }
 
+/* Brent: look back to a place that moves on at powers of two; seeing it again is a circle. */
+struct circle {
+	uint64_t marker;
+	uint32_t steps, until;
+};
+
+static bool closes(struct circle *circle, uint64_t at)
+{
+	if (at && at == circle->marker)
+		return true;
+	if (++circle->steps > circle->until) {
+		circle->marker = at;
+		circle->until = 2 * circle->steps;
+	}
+	return false;
+}
+
 /* The frames of the thread that has @p root on its stack, from root inwards. */
 static int read_executing(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 			  const struct ctask_frame_view *root, uint64_t coro,
 			  struct ctask_chain *chain)
 {
 	for (uint32_t t = 0; t < stacks->count; t++) {
+		struct circle circle = { 0 };
 		uint64_t at = stacks->tops[t];
 		int ret = 0;
 
 		chain->count = 0;
 		chain->handles_cancel = false;
-		for (int steps = 0; at && steps < THREAD_FRAMES_MAX; steps++) {
+		while (at && !closes(&circle, at) && circle.steps < THREAD_FRAMES_MAX) {
 			struct ctask_frame_view frame;
 
 			if (ctask_pages_spend(codes->heap->pages, 1) ||
@@ -358,9 +376,8 @@ static int follow(struct ctask_codes *codes, const struct ctask_stacks *stacks,
 int ctask_chain_read(struct ctask_codes *codes, const struct ctask_stacks *stacks, uint64_t coro,
 		     struct ctask_chain *chain)
 {
-	/* Brent: look back to a place that moves on at powers of two; seeing it again is a circle. */
-	uint64_t marker = 0, obj = coro;
-	uint32_t steps = 0, until = 1;
+	struct circle circle = { 0 };
+	uint64_t obj = coro;
 
 	chain->count = 0;
 	chain->executing = false;
@@ -375,13 +392,9 @@ int ctask_chain_read(struct ctask_codes *codes, const struct ctask_stacks *stack
 			ret = follow(codes, stacks, chain, &obj);
 		if (ret)
 			return ret;
-		if (obj && obj == marker)
+		if (closes(&circle, obj))
 			return -ELOOP;
-		if (++steps == until) {
-			marker = obj;
-			until *= 2;
-		}
-		if (steps > CHAIN_MAX)
+		if (circle.steps > CHAIN_MAX)
 			return -E2BIG;
 	}
 	return 0;

@@ -321,8 +321,14 @@ START_TEST(dicts_that_cannot_be)
 	made_u64(m, keys + m->l->keys_nentries, 1ull << 60);
 	made_look(m);
 	ck_assert_int_eq(ctask_dict_iter(&m->heap, dict, &iter), -EPROTO);
-	/* More entries than there is memory: the end of it ends the walk. */
-	made_u64(m, keys + m->l->keys_nentries, 1 << 27);
+	/* More entries than slots; then room for them, but no memory there. */
+	made_u64(m, keys + m->l->keys_nentries, 1 << 20);
+	made_look(m);
+	ck_assert_int_eq(ctask_dict_get(&m->heap, dict, "other", &value), -EPROTO);
+	if (m->l->keys_is_log2)
+		made_u8(m, keys + m->l->keys_log2_index_bytes, 20);
+	else
+		made_u64(m, keys + m->l->keys_log2_size, 1 << 20);
 	made_look(m);
 	ck_assert_int_eq(ctask_dict_get(&m->heap, dict, "other", &value), -EFAULT);
 	if (m->l->keys_is_log2)
@@ -492,6 +498,25 @@ START_TEST(an_attribute_in_a_dict)
 END_TEST
 
 /* An instance without a dict: values under the keys that its type keeps. 3.11 on. */
+/* Keys of a table that changed while it was read, or is none: what comes after them is not looked at. */
+START_TEST(keys_that_are_no_objects)
+{
+	const uint64_t wild[] = { MADE_BASE + 4, 0xb300000000000000, 0x7f0000000000 };
+
+	m = made_heap_create((size_t)_i);
+	for (size_t i = 0; i < ARRAY_SIZE(wild); i++) {
+		uint64_t keys[] = { made_str(m, "before"), wild[i], made_str(m, "after") };
+		const uint64_t values[] = { 0xa0, 0xb0, 0xc0 };
+		uint64_t dict = made_dict(m, MADE_UNICODE, keys, values, 3), value;
+
+		made_look(m);
+		ck_assert_int_eq(ctask_dict_get(&m->heap, dict, "before", &value), 0);
+		ck_assert_uint_eq(value, 0xa0);
+		ck_assert_int_eq(ctask_dict_get(&m->heap, dict, "after", &value), -EAGAIN);
+	}
+}
+END_TEST
+
 START_TEST(an_attribute_among_values)
 {
 	const uint64_t values[] = { 0, 0xabc0 };
@@ -557,6 +582,7 @@ int main(void)
 	tcase_add_loop_test(tests, a_deque_over_block_borders, 0, rows);
 	tcase_add_loop_test(tests, an_attribute_in_a_slot, 0, rows);
 	tcase_add_loop_test(tests, an_attribute_in_a_dict, 0, rows);
+	tcase_add_loop_test(tests, keys_that_are_no_objects, 0, rows);
 	tcase_add_loop_test(tests, an_attribute_among_values, 0, rows);
 	return made_run("object", tests);
 }

@@ -137,6 +137,27 @@ START_TEST(a_list_that_is_a_circle)
 }
 END_TEST
 
+/* Frames of a thread that lead back to themselves: not a million steps for each task that runs. */
+START_TEST(a_stack_that_is_a_circle)
+{
+	enum { EXECUTING = 0 };
+	uint64_t top, coro, steps;
+
+	begin("3.14");
+	ck_assert_int_eq(look(), 0);
+	ck_assert_uint_gt(walk.thread_count, 0);
+	steps = pages.steps;
+	top = walk.stack_tops[0];
+	memcpy(&coro, at(snap->tasks[0].id + walk.heap.layout.task_coro), sizeof(coro));
+	*at(coro + walk.heap.layout.gen_state) = EXECUTING;
+	put(top + walk.heap.layout.frame_previous, top);
+	ck_assert_int_eq(look(), 0);
+	ck_assert(!ctask_snapshot_complete(snap) || walk.unsettled);
+	ck_assert_uint_lt(pages.steps, 2 * steps + 1000);
+	end();
+}
+END_TEST
+
 /* The first task of a pass has no coroutine: it must not get the frames of the last one of the pass before. */
 START_TEST(a_task_without_a_coroutine)
 {
@@ -177,6 +198,7 @@ int main(void)
 	tcase_add_loop_test(tests, without_a_page, 0, count);
 	tcase_add_test(tests, a_task_that_is_too_large);
 	tcase_add_test(tests, a_list_that_is_a_circle);
+	tcase_add_test(tests, a_stack_that_is_a_circle);
 	tcase_add_loop_test(tests, a_task_without_a_coroutine, 0, count);
 	tcase_add_loop_test(tests, its_pages_explain_an_honest_walk, 0, count);
 	return made_run("walk", tests);
