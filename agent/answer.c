@@ -6,13 +6,19 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include "agent/portable.h"
 #include "agent/tree/answer.h"
 #include "agent/wire.h"
 #include "model/rendezvous.h"
 
-enum { STACK_BYTES = 1 << 20 };
+enum {
+	STACK_BYTES = 1 << 20,
+	SEE_OFF_TRIES =
+		400, /* of SEE_OFF_NS each, at least: until a thread has ended that only has to return */
+	SEE_OFF_NS = 50000,
+};
 
 enum state { RESTING, WORKING, DONE };
 
@@ -23,6 +29,7 @@ static struct {
 	char request[CTASK_REQUEST_BYTES_MAX];
 	struct ctask_answer answer;
 	int error;
+	int thread; /* native id of the one that finds it */
 	struct ctask_own out, wakes, wake;
 
 	char library[CTASK_PLACE_BYTES];
@@ -82,6 +89,7 @@ static void *find(void *unused)
 	if (!error)
 		error = job.door(&job.answer);
 	job.error = error;
+	job.thread = ctask_gettid();
 	__atomic_store_n(&job.state, DONE, __ATOMIC_RELEASE);
 	(void)!write(ctask_own_fd(&job.wake), "", 1);
 	return NULL;
@@ -172,6 +180,15 @@ int ctask_answer_wakes(void)
 	return ctask_own_fd(&job.wakes);
 }
 
+/* Who asked may have the program fork next, which must find no thread of ours then. */
+static void see_off(int thread)
+{
+	const struct timespec pause = { .tv_nsec = SEE_OFF_NS };
+
+	for (int i = 0; i < SEE_OFF_TRIES && ctask_thread_is_counted(thread); i++)
+		nanosleep(&pause, NULL);
+}
+
 bool ctask_answer_end(struct ctask_answer_result *ret_result)
 {
 	struct stat st = { 0 };
@@ -179,6 +196,7 @@ bool ctask_answer_end(struct ctask_answer_result *ret_result)
 
 	if (__atomic_load_n(&job.state, __ATOMIC_ACQUIRE) != DONE)
 		return false;
+	see_off(job.thread);
 	out = ctask_own_fd(&job.out);
 	*ret_result = (struct ctask_answer_result){
 		.job = job.number,

@@ -29,8 +29,10 @@
  */
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -84,6 +86,15 @@ CTASK_BIND_NOT_C23(fscanf, "__isoc99_fscanf@GLIBC_2.7");
 static inline int ctask_gettid(void)
 {
 	return (int)syscall(SYS_gettid);
+}
+
+/**
+ * False when the kernel no longer counts @p thread among those of this process: a little after its
+ * last instruction. (Python 3.12 and newer warn of threads when a program forks.) Sets errno.
+ */
+static inline bool ctask_thread_is_counted(int thread)
+{
+	return !syscall(SYS_tgkill, getpid(), thread, 0) || errno != ESRCH;
 }
 
 /** fstat() and fstatat(); the C library has them as functions from 2.33 on only. 0, or -1 and errno. */

@@ -558,8 +558,7 @@ static bool wait_for_end(int thread)
 		sched_yield();
 	}
 	/* Its last word comes a little before the kernel no longer counts it. */
-	while (thread > 0 && now_ns() < until &&
-	       (!syscall(SYS_tgkill, serve.pid, thread, 0) || errno != ESRCH))
+	while (thread > 0 && now_ns() < until && ctask_thread_is_counted(thread))
 		sched_yield();
 	return true;
 }
