@@ -95,19 +95,26 @@ static uint32_t asking_place(const struct ctask_history *history,
 	return frame_index(history, stack, own);
 }
 
+uint32_t ctask_story_block(const struct ctask_history *history,
+			   const struct ctask_cancellation *item)
+{
+	const struct ctask_stack *stack = &item->target_stack;
+
+	return item->scope_frame == CTASK_NONE
+		       ? CTASK_NONE
+		       : frame_index(history, stack, find_own(history, stack, item->scope_frame));
+}
+
 /* Where the limit is written, if that is known; the caller of the innermost wait_for that the target is in; else where it stands. */
 static uint32_t limit_place(const struct ctask_history *history,
 			    const struct ctask_cancellation *item)
 {
 	static const char *const wait_for[] = { "wait_for" };
 	const struct ctask_stack *stack = &item->target_stack;
+	uint32_t block = ctask_story_block(history, item);
 
-	if (item->scope_frame != CTASK_NONE) {
-		uint32_t own = find_own(history, stack, item->scope_frame);
-
-		if (own != CTASK_NONE)
-			return frame_index(history, stack, own);
-	}
+	if (block != CTASK_NONE)
+		return block;
 	for (uint32_t i = 0; i < stack->count && item->through == CTASK_THROUGH_WAIT_FOR; i++) {
 		uint32_t own;
 
@@ -165,6 +172,7 @@ bool ctask_story_wants(const struct ctask_story_filter *filter,
 struct draft {
 	struct ctask_story story;
 	int64_t last_us;      /* when the last of its first requests was made */
+	uint32_t owner;	      /* the item that stands in the block of what asks; or CTASK_NONE */
 	uint32_t roots_first; /* into roots */
 	uint32_t root_count;
 	uint32_t shape;
@@ -304,6 +312,7 @@ static uint32_t add_draft(struct making *m, uint32_t item)
 	struct draft *d = &m->drafts[m->draft_count];
 
 	*d = (struct draft){
+		.owner = CTASK_NONE,
 		.story = { .item = item,
 			   .times = 1,
 			   .first_us = c->time_us,
@@ -313,10 +322,33 @@ static uint32_t add_draft(struct making *m, uint32_t item)
 	return m->draft_count++;
 }
 
+/* The scope that asked for @p draft was not left yet when @p item was made: it is the same one that asks. */
+static bool is_in_block(const struct making *m, uint32_t draft,
+			const struct ctask_cancellation *item)
+{
+	const struct ctask_cancellation *owner =
+		m->drafts[draft].owner == CTASK_NONE ? NULL
+						     : &m->history->items[m->drafts[draft].owner];
+
+	if (!owner || owner->scope != item->scope || item->time_us < owner->time_us)
+		return false;
+	return owner->outcome == CTASK_OUTCOME_PENDING ||
+	       (double)(item->time_us - owner->time_us) / 1e6 <= owner->after_s;
+}
+
+static bool is_at_once(const struct making *m, uint32_t draft, uint32_t thread,
+		       const struct ctask_cancellation *item)
+{
+	int64_t last_us = m->drafts[draft].last_us;
+
+	return m->story_of_thread[thread] == draft && item->time_us >= last_us &&
+	       item->time_us - last_us <= ONE_GO_US;
+}
+
 /*
- * First requests belong to one story when they have one reason, follow each
- * other at once, with nothing else asked in that thread between them, and ask
- * nobody twice.
+ * First requests belong to one story when they have one reason and ask nobody twice, and either
+ * follow each other at once, with nothing else asked in that thread between them, or come of a
+ * scope that goes on asking: of trio or anyio, when a shield in it ends.
  */
 static void assign_root(struct making *m, uint32_t item)
 {
@@ -334,9 +366,8 @@ static void assign_root(struct making *m, uint32_t item)
 	if (m->failed)
 		return;
 	draft = m->story_of_event[n];
-	if (draft != CTASK_NONE && (may_be_alone(c) || m->story_of_thread[thread] != draft ||
-				    c->time_us - m->drafts[draft].last_us > ONE_GO_US ||
-				    c->time_us < m->drafts[draft].last_us))
+	if (draft != CTASK_NONE &&
+	    (may_be_alone(c) || !(is_at_once(m, draft, thread, c) || is_in_block(m, draft, c))))
 		draft = CTASK_NONE;
 	if (draft != CTASK_NONE) {
 		uint32_t known = m->asked.count;
@@ -354,6 +385,8 @@ static void assign_root(struct making *m, uint32_t item)
 	m->story_of_thread[thread] = draft;
 	m->draft[item] = draft;
 	m->drafts[draft].last_us = c->time_us;
+	if (c->scope && c->scope_frame != CTASK_NONE && m->drafts[draft].owner == CTASK_NONE)
+		m->drafts[draft].owner = item;
 	m->drafts[draft].root_count++;
 }
 

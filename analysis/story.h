@@ -71,6 +71,9 @@ void ctask_stories_destroy(struct ctask_stories *stories);
 uint32_t ctask_story_place(const struct ctask_history *history, const struct ctask_stack *stack);
 /** The runtime's function that was called there. */
 uint32_t ctask_story_call(const struct ctask_history *history, const struct ctask_stack *stack);
+/** Where the block of the construct that asked stands, where that is known. */
+uint32_t ctask_story_block(const struct ctask_history *history,
+			   const struct ctask_cancellation *item);
 /** Where the reason for @p item lies: the call that asked, or the time limit that passed. */
 uint32_t ctask_story_where(const struct ctask_history *history,
 			   const struct ctask_cancellation *item);

@@ -122,6 +122,31 @@ START_TEST(one_loop)
 }
 END_TEST
 
+/* A scope of trio asks again when a shield in it ends; once it was left, another one lies at its address. */
+START_TEST(a_scope_that_goes_on_asking)
+{
+	static const int64_t later_ms[] = { 0, 1, 880, 905 };
+	struct ctask_history *history = asked_history();
+
+	for (int i = 0; i < 4; i++) {
+		struct ctask_cancellation *c = asked(history, 0, "w", "worker", "worker:1");
+
+		asked_by_group(history, c, 0x10, "bad", "boom", i == 0);
+		c->stack = history->items[0].stack;
+		c->time_us = history->items[0].time_us + later_ms[i] * 1000;
+	}
+	history->items[0].after_s = 0.9;
+	assert_stories(history, NULL, false, "1:(1)(2.) 1:(3.) 1:(4.)");
+	history->items[0].scope_frame = 0;
+	assert_stories(history, NULL, false, "1:(1)(2)(3.) 1:(4.)");
+	history->items[0].outcome = CTASK_OUTCOME_PENDING;
+	assert_stories(history, NULL, false, "1:(1)(2)(3)(4.)");
+	history->items[3].target = history->items[2].target;
+	assert_stories(history, NULL, false, "1:(1)(2)(3.) 1:(4.)");
+	ctask_history_destroy(history);
+}
+END_TEST
+
 /* Something else was asked in that thread meanwhile: the function had been suspended. */
 START_TEST(not_in_one_go)
 {
@@ -398,6 +423,7 @@ int main(void)
 	tcase_add_test(tests, a_chain_and_a_tree);
 	tcase_add_test(tests, one_event_of_a_group);
 	tcase_add_test(tests, one_loop);
+	tcase_add_test(tests, a_scope_that_goes_on_asking);
 	tcase_add_test(tests, not_in_one_go);
 	tcase_add_test(tests, timeouts_without_identity);
 	tcase_add_test(tests, causes_that_are_gone);
