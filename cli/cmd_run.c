@@ -24,7 +24,8 @@ struct args {
 static const struct argp_option options[] = {
 	{ "dir", OPTION_DIR, "DIR", 0,
 	  "Where the agent makes its socket; nobody else may write there (default: the first "
-	  "that is possible of $CTASK_DIR, $XDG_RUNTIME_DIR/ctask, /run/ctask/UID, /tmp/ctask-UID)",
+	  "that is possible of $CTASK_DIR, $XDG_RUNTIME_DIR/ctask, /run/ctask/UID, "
+	  "$TMPDIR/ctask-UID, else /tmp/ctask-UID)",
 	  0 },
 	{ "history-size", OPTION_HISTORY_SIZE, "BYTES", 0,
 	  "Memory for what is recorded (default: 4194304)", 0 },
