@@ -279,6 +279,9 @@ static int32_t find_slot(struct ctask_heap *heap, uint64_t type, const char *nam
 			if (ctask_pages_spend(heap->pages, 1) ||
 			    ctask_heap_u64(heap, row, &row_name) || !row_name)
 				break;
+			/* What has no name there is no row, and then this is no table. */
+			if (ctask_pages_read(heap->pages, row_name, bytes, 1))
+				return -1;
 			if (len > sizeof(bytes) ||
 			    ctask_pages_read(heap->pages, row_name, bytes, len) ||
 			    memcmp(bytes, name, len))

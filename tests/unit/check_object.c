@@ -475,6 +475,26 @@ START_TEST(an_attribute_in_a_slot)
 }
 END_TEST
 
+/* A type that is none may lead to anything: rows whose names lie nowhere are not gone through. */
+START_TEST(slots_that_are_none)
+{
+	enum { ROW_BYTES = 40, ROWS = 500 };
+	uint64_t type, rows, obj, value, steps;
+
+	m = made_heap_create((size_t)_i);
+	type = made_type(m, "Garbage", MADE_HEAP_TYPE, 0);
+	rows = made_alloc(m, ROWS * ROW_BYTES);
+	for (uint64_t i = 0; i < ROWS; i++)
+		made_u64(m, rows + i * ROW_BYTES, 0x4e4f485459500000 + i * CTASK_PAGE);
+	made_u64(m, type + m->l->type_members, rows);
+	obj = made_object(m, type, 64);
+	made_look(m);
+	steps = m->pages.steps;
+	ck_assert_int_ne(ctask_attr(&m->heap, obj, "_when", &value), 0);
+	ck_assert_uint_lt(m->pages.steps - steps, ROWS / 10);
+}
+END_TEST
+
 /* An instance whose attributes are in a dict of its own, wherever this version keeps its address. */
 START_TEST(an_attribute_in_a_dict)
 {
@@ -581,6 +601,7 @@ int main(void)
 	tcase_add_loop_test(tests, sets_that_cannot_be, 0, rows);
 	tcase_add_loop_test(tests, a_deque_over_block_borders, 0, rows);
 	tcase_add_loop_test(tests, an_attribute_in_a_slot, 0, rows);
+	tcase_add_loop_test(tests, slots_that_are_none, 0, rows);
 	tcase_add_loop_test(tests, an_attribute_in_a_dict, 0, rows);
 	tcase_add_loop_test(tests, keys_that_are_no_objects, 0, rows);
 	tcase_add_loop_test(tests, an_attribute_among_values, 0, rows);
