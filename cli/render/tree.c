@@ -141,7 +141,7 @@ static bool names_begin_chains(const struct drawing *d, struct ctask_alike alike
 	for (uint32_t i = 0; i < alike.count; i++) {
 		const struct ctask_task *t = &d->snap->tasks[alike.tasks[i]];
 
-		if (!ctask_words_chain_begins(d->snap, t, t->name))
+		if (!ctask_words_is_of(t->name, ctask_words_chain_start(d->snap, t)))
 			return false;
 	}
 	return true;
@@ -186,7 +186,8 @@ static void add_where(struct drawing *d, const struct ctask_node *node)
 	}
 	if (limit != CTASK_LINE_UNCUT && !d->line.is_cut && least + d->place.width <= limit)
 		d->line.limit = limit - d->place.width - GAP;
-	if (node->member_count == 1 && ctask_words_chain_begins(d->snap, t, t->name))
+	if (node->member_count == 1 &&
+	    ctask_words_is_of(t->name, ctask_words_chain_start(d->snap, t)))
 		ctask_line_style(&d->line, style_of(t, CTASK_STYLE_NAME));
 	else if (t->system)
 		ctask_line_style(&d->line, CTASK_STYLE_DIM);

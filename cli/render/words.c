@@ -167,11 +167,10 @@ static bool ends_with(const char *text, const char *end)
 	return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
-/* In what anyio puts each child of a task group from 4.14 on: it tells nothing of the child. */
+/* In what anyio puts a program's function to run it: that tells nothing of the function. */
 static bool is_wrapper(const struct ctask_frame *frame)
 {
-	return frame->library && ends_with(frame->name, "_run_coro") &&
-	       ends_with(frame->filename, "anyio/_core/_tasks.py");
+	return frame->library && frame->filename && strstr(frame->filename, "/anyio/");
 }
 
 /* Where in the stack of a chain that has frames the outermost one to be told is. */
@@ -186,8 +185,8 @@ static uint32_t chain_first(const struct ctask_chain *chain)
 	return last;
 }
 
-/* The name that a chain begins with: the coroutine's own frame where it is the user's, else its name. */
-static ctask_text chain_start(const struct ctask_chain *chain)
+/* The coroutine's own frame where it is the user's, else its name. */
+ctask_text ctask_words_start(const struct ctask_chain *chain)
 {
 	const struct ctask_frame *outermost =
 		chain->count ? &chain->frames[chain->stack[chain_first(chain)]] : NULL;
@@ -207,18 +206,15 @@ ctask_text ctask_words_chain_start(const struct ctask_snapshot *snap, const stru
 {
 	const struct ctask_chain chain = chain_of(snap, task);
 
-	return chain_start(&chain);
+	return ctask_words_start(&chain);
 }
 
-bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ctask_task *task,
-			      ctask_text name)
+bool ctask_words_is_of(ctask_text name, ctask_text function)
 {
-	ctask_text start = ctask_words_chain_start(snap, task);
-
-	size_t len = name ? strlen(name) : 0, end = start ? strlen(start) : 0;
+	size_t len = name ? strlen(name) : 0, end = function ? strlen(function) : 0;
 
 	/* trio puts the module before it: "svc.handle". */
-	return start && name && len >= end && strcmp(name + len - end, start) == 0 &&
+	return name && function && len >= end && strcmp(name + len - end, function) == 0 &&
 	       (len == end || (end > 0 && name[len - end - 1] == '.'));
 }
 
@@ -232,7 +228,7 @@ void ctask_words_put_chain(struct ctask_line *line, const struct ctask_chain *ch
 	uint32_t first = chain->count ? chain_first(chain) : 0;
 	uint32_t count = 1, hidden = 0, n = 1;
 
-	ctask_line_text(line, chain_start(chain));
+	ctask_line_text(line, ctask_words_start(chain));
 	for (uint32_t i = 0; i < first; i++)
 		count += !chain->frames[chain->stack[i]].library;
 	if (count > CHAIN_MAX + 1)
@@ -323,16 +319,18 @@ bool ctask_words_is_deadline(const struct ctask_task *task)
 	return !isnan(task->wait_left_s) && ends_with(task->wait_text, deadline);
 }
 
-/* The wait text of the first, but for its deadline, with "3 to 7" for a number that is not the same in all. */
+/*
+ * The wait text of the first from @p at on, but for its deadline, with "3 to 7" for a number that is not the
+ * same in all.
+ */
 static void wait_text(struct ctask_line *line, const struct ctask_snapshot *snap,
-		      struct ctask_alike alike)
+		      struct ctask_alike alike, const char *at)
 {
 	ctask_text text = snap->tasks[alike.tasks[0]].wait_text;
 	const char *end = text + strlen(text);
 	struct ctask_number numbers[CTASK_NUMBERS_MAX];
 	struct range ranges[CTASK_NUMBERS_MAX];
 	size_t count = ctask_numbers_find(text, numbers);
-	const char *at = text;
 
 	for (size_t n = 0; n < count; n++)
 		ranges[n] = (struct range){ numbers[n], numbers[n], numbers[n] };
@@ -346,7 +344,7 @@ static void wait_text(struct ctask_line *line, const struct ctask_snapshot *snap
 	for (size_t n = 0; n < count; n++) {
 		const struct range *r = &ranges[n];
 
-		if (r->low.at == r->high.at)
+		if (r->low.at == r->high.at || r->at.at < at)
 			continue;
 		add_part(line, at, (size_t)(r->at.at - at));
 		add_part(line, r->low.at, r->low.len);
@@ -374,8 +372,8 @@ static void time_range(struct ctask_line *line, double low, double high)
 	ctask_words_time(line, high);
 }
 
-void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap,
-		      struct ctask_alike alike)
+static void put_left(struct ctask_line *line, const struct ctask_snapshot *snap,
+		     struct ctask_alike alike)
 {
 	bool is_deadline = ctask_words_is_deadline(&snap->tasks[alike.tasks[0]]);
 	double low = INFINITY, high = -INFINITY;
@@ -402,6 +400,32 @@ void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap
 		ctask_line_words(line, " left");
 }
 
+/* What the time in a wait text is of, where it says so: "gather of 2, wait_for 5 s". NULL: it does not. */
+static const char *find_limit(ctask_text text)
+{
+	static const char *const limits[] = { ", wait_for", ", timeout" };
+	const char *found = NULL;
+
+	for (size_t i = 0; text && i < ARRAY_SIZE(limits); i++) {
+		for (const char *at = strstr(text, limits[i]); at; at = strstr(at + 1, limits[i]))
+			found = at > found ? at : found;
+	}
+	return found ? found + strlen(", ") : NULL;
+}
+
+void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap,
+		      struct ctask_alike alike)
+{
+	const struct ctask_task *task = &snap->tasks[alike.tasks[0]];
+	const char *limit = ctask_words_is_deadline(task) ? NULL : find_limit(task->wait_text);
+
+	if (limit) {
+		wait_text(line, snap, alike, limit);
+		ctask_line_words(line, ", ");
+	}
+	put_left(line, snap, alike);
+}
+
 void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap,
 		      struct ctask_alike alike, bool with_left)
 {
@@ -410,13 +434,13 @@ void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap
 	if (task->wait_kind == CTASK_WAIT_NONE || task->wait_kind >= CTASK_WAIT_KINDS)
 		return;
 	if (task->wait_text)
-		wait_text(line, snap, alike);
+		wait_text(line, snap, alike, task->wait_text);
 	else
 		ctask_line_words(line, ctask_wait_kind_words[task->wait_kind]);
 	if (isnan(task->wait_left_s) || !with_left)
 		return;
 	ctask_line_words(line, ctask_words_is_deadline(task) ? ctask_words_dot(line) : ", ");
-	ctask_words_left(line, snap, alike);
+	put_left(line, snap, alike);
 }
 
 void ctask_words_cmdline(struct ctask_line *line, const ctask_text *words, uint32_t count,

@@ -34,6 +34,8 @@ struct ctask_chain {
 	ctask_text coroutine;
 };
 
+/** The first function of it that is told; may be NULL. */
+ctask_text ctask_words_start(const struct ctask_chain *chain);
 /** Its functions, outermost first, without the runtime's own: "main › fetch". */
 void ctask_words_put_chain(struct ctask_line *line, const struct ctask_chain *chain);
 /** The same of the functions that the task is in. */
@@ -42,9 +44,8 @@ void ctask_words_chain(struct ctask_line *line, const struct ctask_snapshot *sna
 /** The first of these functions; may be NULL. */
 ctask_text ctask_words_chain_start(const struct ctask_snapshot *snap,
 				   const struct ctask_task *task);
-/** True when the chain begins with @p name, or with what is behind a dot in it, so that there is no need to say it twice. */
-bool ctask_words_chain_begins(const struct ctask_snapshot *snap, const struct ctask_task *task,
-			      ctask_text name);
+/** True when a task's @p name is that of @p function, or that with its module before it: there is no need to say both. */
+bool ctask_words_is_of(ctask_text name, ctask_text function);
 /** The innermost frame that is not the runtime's own; else the outermost; NULL when there is none. */
 const struct ctask_frame *ctask_words_frame(const struct ctask_snapshot *snap,
 					    const struct ctask_task *task);
@@ -59,7 +60,7 @@ bool ctask_words_is_deadline(const struct ctask_task *task);
 /** "sleep, 0.9 to 3.2 s left": what it waits for, @p with_left also how long; nothing when it does not wait. */
 void ctask_words_wait(struct ctask_line *line, const struct ctask_snapshot *snap,
 		      struct ctask_alike alike, bool with_left);
-/** Only the time in it: "3.2 s left", "deadline in 3.2 s"; nothing when there is none. */
+/** Only the time in it, and of what limit: "wait_for 5 s, 3.2 s left", "deadline in 3.2 s"; nothing when there is none. */
 void ctask_words_left(struct ctask_line *line, const struct ctask_snapshot *snap,
 		      struct ctask_alike alike);
 /** "2.1 ms", "1.25 s" */

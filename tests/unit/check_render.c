@@ -72,6 +72,35 @@ START_TEST(a_tree)
 }
 END_TEST
 
+/* What a task waits for is told by the lines below it; how long it waits at most is not. */
+START_TEST(limits_above_others)
+{
+	struct ctask_snapshot *snap = made_snapshot();
+
+	for (uint32_t i = 0; i < 3; i++) {
+		uint32_t waiter = made_task(snap, (const char *[]){ "a", "b", "c" }[i], true);
+
+		snap->tasks[waiter].wait_kind = CTASK_WAIT_GATHER;
+		snap->tasks[waiter].wait_text =
+			(ctask_text[]){ "gather of 1, wait_for 5 s", "first of 1",
+					"gather of 1, timeout" }[i];
+		snap->tasks[waiter].wait_left_s = 2.6 - 3 * (i == 2);
+		made_edge(snap, waiter, made_task(snap, "child", true), CTASK_EDGE_GATHER);
+	}
+	assert_text(snap, ctask_render_tree, plain,
+		    "pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, 6 tasks · read in "
+		    "0.0 ms, not stopped\n"
+		    "\n"
+		    "a  worker  svc.py:33                   wait_for 5 s, 2.6 s left\n"
+		    "└─ gather ── child  worker  svc.py:33  sleep 5 s\n"
+		    "b  worker  svc.py:33                   2.6 s left\n"
+		    "└─ gather ── child  worker  svc.py:33  sleep 5 s\n"
+		    "c  worker  svc.py:33                   timeout, 0.4 s overdue\n"
+		    "└─ gather ── child  worker  svc.py:33  sleep 5 s\n");
+	ctask_snapshot_destroy(snap);
+}
+END_TEST
+
 START_TEST(a_tree_in_ascii_with_ids)
 {
 	struct ctask_snapshot *snap = made_snapshot();
@@ -203,22 +232,30 @@ END_TEST
 START_TEST(wrapped_children)
 {
 	struct ctask_snapshot *snap = made_snapshot();
-	uint32_t frame = ctask_snapshot_add_frame(snap);
+	static const struct ctask_frame wrappers[] = {
+		{ "TaskHandle._run_coro", "/usr/lib/anyio/_core/_tasks.py", 265, true },
+		{ "AsyncIOBackend.run.<locals>.wrapper", "/usr/lib/anyio/_backends/_asyncio.py",
+		  2531, true },
+	};
 
-	snap->frames[frame] = (struct ctask_frame){ "TaskHandle._run_coro",
-						    "/usr/lib/anyio/_core/_tasks.py", 265, true };
-	made_task(snap, "named", true);
-	ck_assert_int_eq(ctask_snapshot_push_stack(snap, frame), 0);
-	made_task(snap, "svc.worker", true);
-	ck_assert_int_eq(ctask_snapshot_push_stack(snap, frame), 0);
-	snap->tasks[0].coroutine = snap->tasks[1].coroutine = "TaskHandle._run_coro";
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct ctask_frame *wrapper = &wrappers[i / 2];
+		uint32_t frame = ctask_snapshot_add_frame(snap);
+		uint32_t task = made_task(
+			snap, (const char *[]){ "named", "svc.worker", "svc.worker" }[i], true);
+
+		snap->frames[frame] = *wrapper;
+		ck_assert_int_eq(ctask_snapshot_push_stack(snap, frame), 0);
+		snap->tasks[task].coroutine = wrapper->name;
+	}
 	snap->tasks[1].state = CTASK_READY;
 	assert_text(snap, ctask_render_tree, plain,
-		    "pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, 2 tasks · read in "
+		    "pid 4242 (7 in its container) · CPython 3.13.5 · asyncio, 3 tasks · read in "
 		    "0.0 ms, not stopped\n"
 		    "\n"
 		    "named  worker  svc.py:33  sleep 5 s\n"
-		    "worker  svc.py:33         ready to run\n");
+		    "worker  svc.py:33         ready to run\n"
+		    "worker  svc.py:33         sleep 5 s\n");
 	ctask_snapshot_destroy(snap);
 }
 END_TEST
@@ -739,6 +776,7 @@ int main(void)
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, a_tree);
+	tcase_add_test(tests, limits_above_others);
 	tcase_add_test(tests, a_tree_in_ascii_with_ids);
 	tcase_add_test(tests, a_running_task);
 	tcase_add_test(tests, scopes);
