@@ -7,6 +7,7 @@
 #include "cli/render/reasons.h"
 #include "cli/render/words.h"
 #include "model/cleanup.h"
+#include "model/lookup.h"
 
 enum {
 	LEVELS_MAX = 24, /* deeper lines stand at this level, and say their depth */
@@ -41,6 +42,12 @@ struct drawing {
 static void begin(struct drawing *d)
 {
 	ctask_line_begin(&d->line, d->options->width ? d->options->width : CTASK_LINE_UNCUT);
+}
+
+/* What one has to read whole is not cut: a terminal goes on in its next line. */
+static void begin_whole(struct drawing *d)
+{
+	ctask_line_begin(&d->line, CTASK_LINE_UNCUT);
 }
 
 static void put(struct drawing *d)
@@ -96,9 +103,7 @@ static void add_branch(struct drawing *d, const struct ctask_story_line *line)
 /* Where it stood: "handler › fetch  svc.py:31 › StreamReader.read". */
 static void add_where(struct drawing *d, const struct ctask_cancellation *c)
 {
-	const struct ctask_chain chain = { d->history->frames,
-					   ctask_history_stack(d->history, &c->target_stack),
-					   c->target_stack.count, c->target_coroutine };
+	const struct ctask_chain chain = ctask_reason_chain(d->history, c);
 	uint32_t place = ctask_story_place(d->history, &c->target_stack);
 	uint32_t call = ctask_story_call(d->history, &c->target_stack);
 
@@ -116,6 +121,19 @@ static void add_where(struct drawing *d, const struct ctask_cancellation *c)
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
 }
 
+/* Their names say no more than the function that each of them runs. */
+static bool names_begin_chains(const struct drawing *d, struct ctask_alike alike)
+{
+	for (uint32_t i = 0; i < alike.count; i++) {
+		const struct ctask_cancellation *c = &d->history->items[alike.tasks[i]];
+		const struct ctask_chain chain = ctask_reason_chain(d->history, c);
+
+		if (!ctask_words_is_of(c->target_name, ctask_words_start(&chain)))
+			return false;
+	}
+	return true;
+}
+
 static void add_task(struct drawing *d, const struct ctask_story_line *line)
 {
 	const struct ctask_cancellation *c = first_of(d, line);
@@ -131,11 +149,10 @@ static void add_task(struct drawing *d, const struct ctask_story_line *line)
 		ctask_line_words(&d->line, "  ");
 	}
 	ctask_line_style(&d->line, CTASK_STYLE_NAME);
-	if (line->member_count > 1)
-		named = ctask_words_target_names(&d->line, d->history, members_of(d, line));
-	else if (c->target_name && c->target_coroutine &&
-		 strcmp(c->target_name, c->target_coroutine) == 0)
+	if (names_begin_chains(d, members_of(d, line)))
 		named = false;
+	else if (line->member_count > 1)
+		named = ctask_words_target_names(&d->line, d->history, members_of(d, line));
 	else
 		ctask_line_text(&d->line, c->target_name ? c->target_name : "?");
 	ctask_line_style(&d->line, CTASK_STYLE_PLAIN);
@@ -232,7 +249,7 @@ static void draw_story(struct drawing *d, const struct ctask_story *story)
 {
 	const struct ctask_cancellation *item = &d->history->items[story->item];
 
-	begin(d);
+	begin_whole(d);
 	ctask_line_style(&d->line, CTASK_STYLE_DIM);
 	ctask_reason_clock(&d->line, item->time_us, d->history->read_at_us, true);
 	ctask_line_words(&d->line, "  ");
@@ -288,7 +305,7 @@ static void draw_heading(struct drawing *d)
 	const struct ctask_process *p = d->cancels->process;
 	struct ctask_line *line = &d->line;
 
-	begin(d);
+	begin_whole(d);
 	ctask_line_style(line, CTASK_STYLE_NAME);
 	ctask_words_cmdline(line, p->cmdline, p->cmdline_count, CMDLINE_COLUMNS);
 	ctask_line_style(line, CTASK_STYLE_DIM);
@@ -318,9 +335,10 @@ static void draw_heading(struct drawing *d)
 	put(d);
 }
 
-/* Tasks of one coroutine that swallowed a request. */
+/* Tasks that run one function and swallowed a request. */
 struct swallowers {
 	const struct ctask_cancellation *first;
+	ctask_text function;
 	uint32_t count;
 };
 
@@ -329,37 +347,49 @@ static bool same_text(ctask_text a, ctask_text b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-/* Those who swallowed a request and run on: "report (Task-7), 3*poll". */
+static bool is_swallower(const struct drawing *d, uint32_t item)
+{
+	return d->stories->told[item] && d->history->items[item].outcome == CTASK_OUTCOME_SWALLOWED;
+}
+
+/* Who swallowed a request and runs on: "report (Task-7), 3*poll"; a task that did it twice is one. */
 static void add_swallowers(struct drawing *d)
 {
+	const struct ctask_cancellation *items = d->history->items;
 	struct swallowers known[NAMED_MAX];
+	auto_lookup tasks = { 0 };
 	uint32_t count = 0, i, n;
 	bool more = false;
 
 	for (i = 0; i < d->history->count; i++) {
-		const struct ctask_cancellation *c = &d->history->items[i];
+		if (is_swallower(d, i) && ctask_lookup_add(&tasks, items[i].target, i))
+			d->line.failed = true;
+	}
+	ctask_lookup_sort(&tasks);
+	for (i = 0; i < d->history->count; i++) {
+		struct ctask_chain chain = ctask_reason_chain(d->history, &items[i]);
+		ctask_text function = ctask_words_start(&chain);
 
-		if (!d->stories->told[i] || c->outcome != CTASK_OUTCOME_SWALLOWED)
+		if (!is_swallower(d, i) ||
+		    (items[i].target && ctask_lookup_get(&tasks, items[i].target) != i))
 			continue;
 		for (n = 0; n < count; n++) {
-			if (same_text(known[n].first->target_coroutine, c->target_coroutine))
+			if (same_text(known[n].function, function))
 				break;
 		}
 		if (n < count)
 			known[n].count++;
 		else if (count < NAMED_MAX)
-			known[count++] = (struct swallowers){ c, 1 };
+			known[count++] = (struct swallowers){ &items[i], function, 1 };
 		else
 			more = true;
 	}
 	for (n = 0; n < count; n++) {
-		const struct ctask_cancellation *c = known[n].first;
-
 		ctask_line_words(&d->line, n ? ", " : " by ");
 		if (known[n].count > 1)
 			ctask_line_format(&d->line, "%u*", known[n].count);
-		ctask_reason_task(&d->line, known[n].count > 1 ? NULL : c->target_name,
-				  c->target_coroutine);
+		ctask_reason_task(&d->line, known[n].count > 1 ? NULL : known[n].first->target_name,
+				  known[n].function);
 	}
 	if (more)
 		ctask_line_words(&d->line, d->line.utf8 ? ", …" : ", ...");
@@ -407,7 +437,7 @@ static void draw_verdict(struct drawing *d)
 	const struct ctask_stories *s = d->stories;
 	struct ctask_line *line = &d->line;
 
-	begin(d);
+	begin_whole(d);
 	if (s->record_count == 0) {
 		ctask_line_words(line, d->cancels->narrowed ? "no such cancellation"
 							    : "nothing has been cancelled");
@@ -517,13 +547,13 @@ int ctask_render_outcome(const struct ctask_cancels *cancels, uint32_t item,
 
 	drawing_init(&d, cancels, options, out);
 	fputc_unlocked('\n', out);
-	begin(&d);
+	begin_whole(&d);
 	ctask_line_style(&d.line, CTASK_STYLE_DIM);
 	ctask_reason_clock(&d.line, cancels->history->read_at_us, cancels->history->read_at_us,
 			   true);
 	ctask_line_style(&d.line, CTASK_STYLE_NAME);
 	ctask_line_words(&d.line, "  ");
-	ctask_reason_task(&d.line, c->target_name, c->target_coroutine);
+	ctask_reason_target(&d.line, cancels->history, c);
 	ctask_line_style(&d.line, CTASK_STYLE_PLAIN);
 	ctask_line_words(&d.line, " ");
 	ctask_reason_outcome(&d.line, cancels->history, (struct ctask_alike){ &item, 1 });

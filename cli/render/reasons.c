@@ -114,13 +114,36 @@ void ctask_reason_task(struct ctask_line *line, ctask_text name, ctask_text coro
 {
 	if (coroutine)
 		ctask_line_text(line, coroutine);
-	if (coroutine && name && strcmp(name, coroutine) != 0) {
+	if (coroutine && name && !ctask_words_is_of(name, coroutine)) {
 		ctask_line_words(line, " (");
 		ctask_line_text(line, name);
 		ctask_line_words(line, ")");
 	} else if (!coroutine) {
 		ctask_line_text(line, name ? name : "a task");
 	}
+}
+
+struct ctask_chain ctask_reason_chain(const struct ctask_history *history,
+				      const struct ctask_cancellation *c)
+{
+	return (struct ctask_chain){ history->frames,
+				     ctask_history_stack(history, &c->target_stack),
+				     c->target_stack.count, c->target_coroutine };
+}
+
+/* What the target runs. */
+static ctask_text function_run(const struct ctask_history *history,
+			       const struct ctask_cancellation *c)
+{
+	const struct ctask_chain chain = ctask_reason_chain(history, c);
+
+	return ctask_words_start(&chain);
+}
+
+void ctask_reason_target(struct ctask_line *line, const struct ctask_history *history,
+			 const struct ctask_cancellation *c)
+{
+	ctask_reason_task(line, c->target_name, function_run(history, c));
 }
 
 static void put_place(struct ctask_line *line, const struct ctask_history *history, uint32_t frame)
@@ -206,7 +229,8 @@ static void because_timeout(struct ctask_line *line, const struct reason *r)
 	if (c->requester_kind == CTASK_REQUESTER_TASK)
 		put_requester(line, r);
 	else
-		ctask_reason_task(line, c->target_name, function_of(r, c->target_coroutine));
+		ctask_reason_task(line, c->target_name,
+				  function_of(r, function_run(r->history, c)));
 }
 
 /*
@@ -243,6 +267,15 @@ static const struct ctask_cancellation *find_owner(const struct reason *r)
 	return NULL;
 }
 
+/* The function that has the group, where it is known which; else what its owner runs. */
+static ctask_text function_of_block(const struct ctask_history *history,
+				    const struct ctask_cancellation *owner)
+{
+	uint32_t place = ctask_story_block(history, owner);
+
+	return place != CTASK_NONE ? history->frames[place].name : function_run(history, owner);
+}
+
 static void because_sibling(struct ctask_line *line, const struct reason *r)
 {
 	const struct ctask_cancellation *owner = find_owner(r);
@@ -250,7 +283,7 @@ static void because_sibling(struct ctask_line *line, const struct reason *r)
 	ctask_line_words(line, construct(r->item));
 	if (owner) {
 		ctask_line_words(line, " in ");
-		ctask_reason_task(line, owner->target_name, owner->target_coroutine);
+		ctask_reason_task(line, owner->target_name, function_of_block(r->history, owner));
 	}
 	ctask_line_words(line, ": ");
 	if (r->item->failed_task_name) {
@@ -292,7 +325,13 @@ static void because_shutdown(struct ctask_line *line, const struct reason *r)
 	uint32_t call = ctask_story_call(r->history, &r->item->stack);
 	ctask_text name = call == CTASK_NONE ? NULL : r->history->frames[call].name;
 	ctask_text file = name ? r->history->frames[call].filename : NULL;
+	ctask_text server = name ? NULL : function_of(r, NULL); /* that stops its tasks itself */
 
+	if (server) {
+		ctask_line_text(line, server);
+		ctask_line_words(line, " stops what is left");
+		return;
+	}
 	if (name && strcmp(name, "run") == 0)
 		ctask_line_words(line, file && strstr(file, "/trio/") ? "trio.run" : "asyncio.run");
 	else

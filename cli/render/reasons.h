@@ -6,8 +6,14 @@
 #include "cli/render/line.h"
 #include "cli/render/words.h"
 
-/** "fetch (Task-4)": what a task runs, and its name. */
+/** "fetch (Task-4)": what a task runs, and its name, unless that says no more. */
 void ctask_reason_task(struct ctask_line *line, ctask_text name, ctask_text coroutine);
+/** Where the target of @p c stood. */
+struct ctask_chain ctask_reason_chain(const struct ctask_history *history,
+				      const struct ctask_cancellation *c);
+/** The target of @p c: "fetch (Task-4)". */
+void ctask_reason_target(struct ctask_line *line, const struct ctask_history *history,
+			 const struct ctask_cancellation *c);
 /** "timeout: 1.0 s passed in handler (Task-3)  svc.py:66": why @p story came about. */
 void ctask_reason_put(struct ctask_line *line, const struct ctask_history *history,
 		      const struct ctask_stories *stories, const struct ctask_story *story);
