@@ -46,25 +46,52 @@ static struct ctask_pause *hold(pid_t pid)
 	return pause;
 }
 
-/* For some milliseconds no thread counts on. */
-static void check_all_stand(void)
+/* Whether each thread of @p pid is in one of @p states. */
+static bool all_are(pid_t pid, const char *states)
+{
+	auto_closedir DIR *dir = NULL;
+	struct dirent *task;
+	bool all = true;
+	int threads = 0;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	while (dir && (task = readdir(dir))) {
+		char state;
+
+		if (task->d_name[0] == '.')
+			continue;
+		threads++;
+		state = child_status(atoi(task->d_name), "State")[0];
+		all = all && state && strchr(states, state);
+	}
+	ck_assert_int_eq(threads, CHILD_THREADS);
+	return all;
+}
+
+/* No thread may run, whether it would get a processor or not; for some milliseconds none counts on. */
+static void check_all_stand(pid_t pid)
 {
 	struct child_counts before, after;
 	int64_t until = now_ns() + 5 * 1000 * 1000;
 
+	ck_assert(all_are(pid, "tTZ"));
 	memcpy(&before, counts, sizeof(before));
 	while (now_ns() < until)
 		;
 	memcpy(&after, counts, sizeof(after));
 	ck_assert_mem_eq(&before, &after, sizeof(before));
+	ck_assert(all_are(pid, "tTZ"));
 }
 
 START_TEST(all_stand_then_all_go_on)
 {
 	struct ctask_pause *pause = hold(spinner.pid);
 
-	check_all_stand();
+	check_all_stand(spinner.pid);
 	ck_assert_int_ge(ctask_pause_end(pause), 5 * 1000 * 1000);
+	ck_assert(!all_are(spinner.pid, "tTZ"));
 	child_counts_go_on(counts, 0);
 	ck_assert_str_eq(child_status(spinner.pid, "TracerPid"), "0");
 }
@@ -85,7 +112,7 @@ START_TEST(a_signal_that_comes_meanwhile_arrives)
 	struct ctask_pause *pause = hold(spinner.pid);
 
 	kill(spinner.pid, SIGUSR1);
-	check_all_stand();
+	check_all_stand(spinner.pid);
 	ctask_pause_end(pause);
 	ck_assert_int_eq(child_says(&spinner), 's');
 	child_counts_go_on(counts, 0);
@@ -108,9 +135,9 @@ START_TEST(who_was_stopped_stays_stopped)
 	kill(spinner.pid, SIGSTOP);
 	ck_assert_int_eq(waitpid(spinner.pid, NULL, WUNTRACED), spinner.pid);
 	ctask_pause_end(hold(spinner.pid));
-	while (child_status(spinner.pid, "State")[0] != 'T')
+	while (!all_are(spinner.pid, "T"))
 		sched_yield();
-	check_all_stand();
+	check_all_stand(spinner.pid);
 	kill(spinner.pid, SIGCONT);
 	child_counts_go_on(counts, 0);
 }
@@ -131,7 +158,7 @@ START_TEST(the_first_thread_may_have_ended)
 	{
 		struct ctask_pause *pause = hold(child.pid);
 
-		check_all_stand();
+		check_all_stand(child.pid);
 		ctask_pause_end(pause);
 	}
 	child_counts_go_on(headless, 1);
@@ -163,7 +190,7 @@ START_TEST(when_the_tracer_is_killed_it_goes_on)
 
 	ck_assert_int_eq(child_says(&tracer), 'h');
 	ck_assert_int_eq(atoi(child_status(spinner.pid, "TracerPid")), tracer.pid);
-	check_all_stand();
+	check_all_stand(spinner.pid);
 	child_end(&tracer);
 	child_counts_go_on(counts, 0);
 	ck_assert_str_eq(child_status(spinner.pid, "TracerPid"), "0");

@@ -31,6 +31,7 @@ struct manner {
 	bool one_table;	 /* the kernel gives the thread no table of files of its own */
 	bool user;	 /* it runs as nobody */
 	const char *dir; /* its $CTASK_DIR, one with a path too long for the history; NULL: place */
+	const char *runtime_dir; /* its $XDG_RUNTIME_DIR, where dir is one that is not used */
 };
 
 static struct ctask_history_header *history;
@@ -139,9 +140,11 @@ static void host(int in, int out, void *what)
 	setenv("CTASK_DIR", manner && manner->dir ? manner->dir : place, 1);
 	setenv("TMPDIR", place, 1);
 	unsetenv("XDG_RUNTIME_DIR");
+	if (manner && manner->runtime_dir)
+		setenv("XDG_RUNTIME_DIR", manner->runtime_dir, 1);
 	make_history();
 	ck_assert_int_eq(ctask_serve_start(history, history_fd), 0);
-	if (manner && manner->dir)
+	if (manner && manner->dir && !manner->runtime_dir)
 		wait_for_file(manner->dir);
 	else
 		wait_for_socket();
@@ -382,16 +385,21 @@ START_TEST(an_answer_that_takes_too_long)
 	struct ctask_agent_reply reply;
 	struct ctask_error err = { 0 };
 	int64_t began = now_ms();
+	char go[96];
+	int ret;
 
-	/* 5 s; the agent gives up after CTASK_ANSWER_MS, and meanwhile serves others. */
-	ck_assert_int_eq(ctask_agent_ask(child.pid, NULL, "cancels since=1005000000", &reply, &err),
+	/* It ends with our word; the agent gives up after CTASK_ANSWER_MS, and meanwhile serves others. */
+	ck_assert_int_eq(ctask_agent_ask(child.pid, NULL, "cancels since=1000000000", &reply, &err),
 			 -EBUSY);
 	ck_assert_int_ge(now_ms() - began, CTASK_ANSWER_MS - 10);
 	ck_assert_int_eq(ctask_agent_ask(child.pid, NULL, "tree", &reply, &err), -EBUSY);
 	ck_assert_int_eq(ctask_agent_ask(child.pid, NULL, "hello", &reply, &err), 0);
 	ctask_agent_reply_fini(&reply);
-	while (ctask_agent_ask(child.pid, NULL, "tree", &reply, &err) == -EBUSY)
-		usleep(100000);
+	snprintf(go, sizeof(go), "%s/go", place);
+	ck_assert_int_eq(mkdir(go, 0700), 0);
+	while ((ret = ctask_agent_ask(child.pid, NULL, "tree", &reply, &err)) == -EBUSY)
+		usleep(1000);
+	ck_assert_msg(!ret, "%s", err.text);
 	ctask_agent_reply_fini(&reply);
 	child_end(&child);
 }
@@ -459,21 +467,31 @@ END_TEST
 START_TEST(stepping_aside)
 {
 	struct child child = start_host(&manners[_i]);
-	int busy;
+	int busy, at_once = 0;
+	int64_t began;
 
 	assert_answers(child.pid);
 	for (int i = 0; i < 20; i++) {
 		/* The last client may still be being seen off. */
 		while (tell(&child, 'a') != 'a')
 			usleep(1000);
-		ck_assert_int_eq(tell(&child, 't'), 1);
+		at_once += tell(&child, 't') == 1;
+		while (tell(&child, 't') != 1) /* a slow machine may count it a little longer */
+			usleep(1000);
 		ck_assert_int_eq(tell(&child, 'b'), 'b');
 		assert_answers(child.pid);
 	}
-	/* Not while somebody is being served. */
+	ck_assert_int_ge(at_once, 10);
+	/* Not while somebody is being served, also when the others have been seen off. */
+	began = now_ms();
 	busy = connect_to(child.pid);
 	assert_answers(child.pid);
-	ck_assert_int_eq(tell(&child, 'a'), '-');
+	for (char word = '-'; word == '-' && now_ms() - began < CTASK_REQUEST_MS / 10;) {
+		word = (char)tell(&child, 'a');
+		ck_assert(word == '-' || now_ms() - began >= CTASK_REQUEST_MS);
+		if (word != '-')
+			ck_assert_int_eq(tell(&child, 'b'), 'b');
+	}
 	close(busy);
 	assert_answers(child.pid);
 	child_end(&child);
@@ -546,15 +564,16 @@ START_TEST(a_directory_with_a_long_name)
 {
 	struct child child;
 	char name[200];
-	int len = snprintf(name, sizeof(name), "%s/", place);
+	int len = snprintf(name, sizeof(name), "%s/", place), before;
 
 	/* Longer than an address may be: in through the descriptor of the directory. */
 	memset(name + len, 'd', sizeof(name) - (size_t)len - 1);
 	name[sizeof(name) - 1] = '\0';
 	ck_assert_int_eq(mkdir(name, 0700), 0);
 	child = start_host(&(struct manner){ .dir = name });
+	before = tell(&child, 'n');
 	assert_answers(child.pid);
-	ck_assert_int_eq(tell(&child, 'n'), tell(&child, 'n'));
+	ck_assert_int_eq(tell(&child, 'n'), before);
 	child_end(&child);
 }
 END_TEST
@@ -595,22 +614,36 @@ START_TEST(what_the_dead_left_is_removed)
 }
 END_TEST
 
-/* A directory that others can write to, or that is a link, is not used. */
+enum { OTHERS_CAN_WRITE, IS_A_LINK, IS_ANOTHERS, WAYS_NOT_TO_BE_TRUSTED };
+
+/* The agent goes on to the next place; nothing is put here, nor where a link leads. */
 START_TEST(a_directory_that_cannot_be_trusted)
 {
-	char real[96], link[96], path[256];
+	char dir[96], real[96], runtime_dir[96], path[256];
+	struct manner manner = { .dir = dir, .runtime_dir = runtime_dir };
 	struct child child;
+	const char *name;
 
+	if (_i == IS_ANOTHERS && geteuid() != 0)
+		return;
+	snprintf(dir, sizeof(dir), "%s/dir", place);
 	snprintf(real, sizeof(real), "%s/real", place);
-	ck_assert_int_eq(mkdir(real, 0700), 0);
-	snprintf(link, sizeof(link), "%s/ctask-%u", place, geteuid());
-	ck_assert_int_eq(symlink(real, link), 0);
-	ck_assert_int_eq(chmod(place, 01777), 0);
-	child = child_start(host, NULL);
-	/* No place is left but the usual ones of this machine, or none. */
-	snprintf(path, sizeof(path), "%s/%s", real, strrchr(socket_of(child.pid), '/') + 1);
-	ck_assert(!exists(socket_of(child.pid)));
-	ck_assert(!exists(path));
+	snprintf(runtime_dir, sizeof(runtime_dir), "%s/runtime", place);
+	ck_assert_int_eq(mkdir(runtime_dir, 0700), 0);
+	ck_assert_int_eq(mkdir(_i == IS_A_LINK ? real : dir, 0700), 0);
+	if (_i == IS_A_LINK)
+		ck_assert_int_eq(symlink(real, dir), 0);
+	else if (_i == IS_ANOTHERS)
+		ck_assert_int_eq(chown(dir, NOBODY, NOBODY), 0);
+	else
+		ck_assert_int_eq(chmod(dir, 01777), 0);
+	child = start_host(&manner);
+	name = strrchr(socket_of(child.pid), '/') + 1;
+	snprintf(path, sizeof(path), "%s/ctask/%s", runtime_dir, name);
+	ck_assert_msg(exists(path), "%s", path);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	ck_assert_msg(!exists(path), "%s", path);
+	assert_answers(child.pid);
 	child_end(&child);
 }
 END_TEST
@@ -675,13 +708,22 @@ END_TEST
 START_TEST(a_line_that_does_not_come)
 {
 	struct child child = start_host(NULL);
-	int silent = connect_to(child.pid), half = connect_to(child.pid);
-	int64_t began = now_ms();
+	int silent, half;
+	int64_t began;
 	char *text;
 
-	say(half, "hell", 4);
-	assert_answers(child.pid);
-	ck_assert_int_lt(now_ms() - began, CTASK_REQUEST_MS);
+	/* Others are served meanwhile: once at least, as a machine may be slow. */
+	for (;;) {
+		began = now_ms();
+		silent = connect_to(child.pid);
+		half = connect_to(child.pid);
+		(void)!send(half, "hell", 4, MSG_NOSIGNAL);
+		assert_answers(child.pid);
+		if (now_ms() - began < CTASK_REQUEST_MS)
+			break;
+		close(silent);
+		close(half);
+	}
 	text = hear(silent);
 	ck_assert_str_eq(text, "");
 	free(text);
@@ -695,10 +737,9 @@ END_TEST
 
 START_TEST(clients_that_do_not_listen)
 {
-	enum { MANY = 200 };
+	enum { MANY = 200, LATE_MS = 1000 };
 	struct child child = start_host(&manners[_i]);
-	int fds[MANY];
-	int64_t worst = 0;
+	int fds[MANY], asked = 0, late = 0;
 
 	for (int i = 0; i < MANY; i++) {
 		fds[i] = connect_to(child.pid);
@@ -708,19 +749,20 @@ START_TEST(clients_that_do_not_listen)
 		if (i % 3 == 2)
 			(void)!send(fds[i], "cancels since=20000\n", 20, MSG_NOSIGNAL);
 		if (i % 10 == 0) {
-			int64_t began = now_ms(), took;
+			int64_t began = now_ms();
 			struct ctask_agent_reply reply;
 			struct ctask_error err = { 0 };
 
 			ck_assert_msg(!ctask_agent_ask(child.pid, NULL, "hello", &reply, &err),
 				      "%s", err.text);
 			ctask_agent_reply_fini(&reply);
-			took = now_ms() - began;
-			worst = took > worst ? took : worst;
+			asked++;
+			late += now_ms() - began >= LATE_MS;
 		}
 	}
 	assert_answers(child.pid);
-	ck_assert_int_lt(worst, 1000);
+	/* Who had to wait for one of them would do so almost each time; a slow machine is so now and then. */
+	ck_assert_int_lt(late, asked / 2);
 	ck_assert_int_eq(tell(&child, 'x'), 'x');
 	for (int i = 0; i < MANY; i++)
 		close(fds[i]);
@@ -897,27 +939,65 @@ START_TEST(replies_that_are_none)
 }
 END_TEST
 
-/* A process with a root of its own, in which the socket's name is a link out of it. */
+/* Says that it is there, in a root of its own, and does no more. */
+static void live_below(int in, int out, void *root)
+{
+	if (chroot(root) || chdir("/"))
+		return;
+	child_echoes(in, out, NULL);
+}
+
+/* A socket at @p path, which takes note of who connects. */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(fd, 5), 0);
+	return fd;
+}
+
+/* A process with a root of its own: its socket is looked for there, and no link leads out of it. */
 START_TEST(no_link_leads_out_of_a_root)
 {
-	struct child outer = start_host(NULL), child;
-	char path[256], outside[256];
-	struct ctask_error err = { 0 };
 	struct ctask_agent_options options = { .places = { .ctask_dir = "/dir" } };
+	char root[96], dir[96], outside[96], path[256];
+	struct ctask_error err = { 0 };
 	struct ctask_agent_reply reply;
+	struct child child;
+	int inner, outer;
 
 	if (geteuid() != 0)
 		return;
-	strcpy(outside, socket_of(outer.pid));
-	child = child_start(child_echoes, NULL);
-	/* The test's own process plays the one in the container: only its root matters. */
-	snprintf(path, sizeof(path), "%s/dir", place);
-	ck_assert_int_eq(mkdir(path, 0700), 0);
-	snprintf(path, sizeof(path), "%s/dir/%s", place, strrchr(socket_of(child.pid), '/') + 1);
+	snprintf(root, sizeof(root), "%s/root", place);
+	snprintf(dir, sizeof(dir), "%s/root/dir", place);
+	snprintf(outside, sizeof(outside), "%s/outside", place);
+	ck_assert_int_eq(mkdir(root, 0700), 0);
+	ck_assert_int_eq(mkdir(dir, 0700), 0);
+	child = child_start(live_below, root);
+	ck_assert_int_eq(tell(&child, 'x'), 'x');
+	snprintf(path, sizeof(path), "%s/%s", dir, strrchr(socket_of(child.pid), '/') + 1);
+	/* One of its name is asked, though not believed: it is ours. */
+	inner = listen_at(path);
+	outer = listen_at(outside);
+	ck_assert_int_eq(ctask_agent_ask(child.pid, &options, "hello", &reply, &err), -ENOTSUP);
+	ck_assert_int_ge(accept(inner, NULL, NULL), 0);
+	ck_assert_int_eq(unlink(path), 0);
 	ck_assert_int_eq(symlink(outside, path), 0);
 	ck_assert_int_eq(ctask_agent_ask(child.pid, &options, "hello", &reply, &err), -ENOTSUP);
+	ck_assert_int_lt(accept(outer, NULL, NULL), 0);
+	/* Nor does one for the directory, whose other end is there in the root of the test too. */
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+	ck_assert_int_eq(symlink(place, dir), 0);
+	ck_assert_int_eq(rename(outside, socket_of(child.pid)), 0);
+	ck_assert_int_eq(ctask_agent_ask(child.pid, &options, "hello", &reply, &err), -ENOTSUP);
+	ck_assert_int_lt(accept(outer, NULL, NULL), 0);
+	close(inner);
+	close(outer);
 	child_end(&child);
-	child_end(&outer);
 }
 END_TEST
 
@@ -959,7 +1039,7 @@ int main(void)
 	tcase_add_loop_test(tests, a_directory_that_was_removed, 0, ARRAY_SIZE(manners));
 	tcase_add_test(tests, a_directory_with_a_long_name);
 	tcase_add_test(tests, what_the_dead_left_is_removed);
-	tcase_add_test(tests, a_directory_that_cannot_be_trusted);
+	tcase_add_loop_test(tests, a_directory_that_cannot_be_trusted, 0, WAYS_NOT_TO_BE_TRUSTED);
 	tcase_add_loop_test(tests, garbage, 0, ARRAY_SIZE(manners));
 	tcase_add_test(tests, a_line_without_its_end);
 	tcase_add_test(tests, a_line_that_does_not_come);
