@@ -39,8 +39,9 @@ MODES = "run agent uvloop debug many overflow recorder comparator control "\
     "bpf bpf-uvloop bpf-debug bpf-many".split()
 LEVELS = "trio anyio anyio-on-trio".split()  # what cancels by level
 MODES += [levels + how for levels in LEVELS for how in ("", "-recorder", "-comparator", "-control")]
-BPF_QUIET_S = 0.13  # a follower that says nothing for so long has said all
-BPF_LATE_S = 1  # but where that is not the truth: processors may be short
+PATIENCE_S = 60  # in all, for what a follower has not said yet: processors may be short
+LEAST_PATIENCE_S = 1  # with each look
+MOST_PATIENCE_S = 20
 OPEN = re.compile('"either"|"any"')  # in a truth: more than one answer is right
 ALONE = {"many": range(5000, 10001), "bpf-many": range(5000, 10001), "overflow": range(100, 5000)}  # how many of 10,000 are kept
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -101,7 +102,8 @@ class Follower:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pending, self.known, self.end = b"", {}, None
         while not self.pending:
-            if not self.more(20):
+            if not self.more(60):
+                self.process.kill()
                 raise Failed("nothing is followed: %s" % self.process.stderr.read().decode())
         self.take()
 
@@ -120,18 +122,20 @@ class Follower:
             elif record["schema"] == "ctask.end":
                 self.end = record
 
-    def records(self):
-        while self.more(BPF_QUIET_S):
-            pass
+    def records(self, seconds=0):
+        """All that was said; seconds: wait so long for the next word."""
+        if self.more(seconds):
+            while self.more(0.01):
+                pass
         self.take()
         return [self.known[id_] for id_ in sorted(self.known)]
 
     def stop(self):
         self.process.terminate()
-        while self.more(20):
+        while self.more(60):
             pass
         self.take()
-        return self.process.wait(20), self.process.stderr.read().decode("utf-8", "replace")
+        return self.process.wait(60), self.process.stderr.read().decode("utf-8", "replace")
 
 
 class Play:
@@ -145,13 +149,15 @@ class Play:
         self.wrong = []
         self.known = 0  # differences that the table has
         self.dropped = 0
+        self.patience = PATIENCE_S
+        self.over = []  # (truth, ids of its records) of the scenarios that probes have told of
 
     def run(self):
         if self.mode.startswith("bpf"):
             self.follower = Follower(self.victim.pid)
             self.go()
         while True:
-            line = self.victim.line(90).decode("ascii")
+            line = self.victim.line(240).decode("ascii")
             if line == "over":
                 self.stop()
                 self.go()
@@ -168,6 +174,14 @@ class Play:
             self.wrong.append(({"scenario": "all", "when": "end"}, (
                 "form", "the follower", "status 0, nothing dropped",
                 "status %d, stderr %r, %d dropped" % (status, errors, self.dropped))))
+        for truth, ids in self.over:  # nothing was taken back, and nothing was said too much
+            mine = [self.follower.known[id_] for id_ in ids]
+            found, _ = self.compare(truth, mine, time.time())
+            self.wrong += [(dict(truth, when="after all"), fault) for fault in found]
+        for id_, record in self.follower.known.items():
+            if id_ > self.past:
+                self.wrong.append(({"scenario": "all", "when": "end"}, (
+                    "extra", record["target"]["name"], None, record)))
 
     def go(self):
         self.victim.process.stdin.write(b"go\n")
@@ -200,15 +214,16 @@ class Play:
         for fault in faults:
             self.wrong.append((truth, ("form", "", "", fault)))
         mine = [record for record in listed if record["id"] > self.past]
-        found = self.differences(truth, mine, now)
-        if self.mode.startswith("bpf"):
-            found, known = self.beyond_table(truth, found)
-            if found:
-                time.sleep(BPF_LATE_S)
-                listed = self.follower.records()
-                mine = [record for record in listed if record["id"] > self.past]
-                found, known = self.beyond_table(truth, self.differences(truth, mine, now))
-            self.known += known
+        found, known = self.compare(truth, mine, now)
+        began = time.monotonic()
+        patience = min(max(self.patience, LEAST_PATIENCE_S), MOST_PATIENCE_S)
+        while found and self.mode.startswith("bpf") and time.monotonic() < began + patience \
+                and self.follower.process.poll() is None:
+            listed = self.follower.records(0.5)
+            mine = [record for record in listed if record["id"] > self.past]
+            found, known = self.compare(truth, mine, now)
+        self.patience -= time.monotonic() - began
+        self.known += known
         self.wrong += [(truth, fault) for fault in found
                        if self.mode != "recorder" or (truth["scenario"],) + fault[:2]
                        not in NOT_RECORDED]
@@ -219,6 +234,8 @@ class Play:
             self.spoil(truth, mine, now)
         if truth["when"] == "end":
             self.scenarios += 1
+            if self.mode.startswith("bpf"):
+                self.over.append((truth, [record["id"] for record in mine]))
             self.past = max([self.past] + [record["id"] for record in listed])
 
     def differences(self, truth, mine, now):
@@ -227,6 +244,11 @@ class Play:
             only=records.RECORDED if self.mode == "recorder" else None,
             pid=self.victim.pid if self.mode not in ("recorder", "comparator") else None,
             source="bpf" if self.mode.startswith("bpf") else "agent")
+
+    def compare(self, truth, mine, now):
+        """What differs, and how much more does as it should."""
+        found = self.differences(truth, mine, now)
+        return self.beyond_table(truth, found) if self.mode.startswith("bpf") else (found, 0)
 
     def beyond_table(self, truth, found):
         """What differs and should not, and what should and does not, by the table in less_by_bpf.py;

@@ -5,8 +5,11 @@ Says null (it has no truth of its own) and ready, then answers each line on stdi
     ping              pong
     cancel TAG COUNT  cancel here; answers with the truth, as JSON
     fork TAG COUNT N  the same in N children, at once
-    spawn TAG COUNT   the same in a new interpreter
-    become TAG COUNT  the same here, and then be another program, which says ready again
+    spawn TAG COUNT   the same in a new interpreter, a brood like this one
+    relay WORDS       a command for that
+    release           the children end, which until then live on: what ends takes the names with it that
+                      nobody has read yet, and an outcome may be found by looking
+    become TAG COUNT  cancel here, and, released, be another program, which says ready again
     hold NAME         begin tasks of that name and another that do not stop when asked; ask them
     replace NAME      stop these for good, and begin others in their places; the answer tells whether they are there
 
@@ -21,7 +24,7 @@ import subprocess
 import sys
 
 PAUSE = 0.02
-AFTER = 0.5  # a process that ends takes the names with it that nobody has read yet
+KEPT = []  # tasks, until they are released
 
 
 async def sleeper():
@@ -46,7 +49,7 @@ def create(coroutine, name):
 
 
 async def cancels(tag, count):
-    pid, truth, kept = os.getpid(), [], []
+    pid, truth = os.getpid(), []
     asyncio.current_task().set_name(tag + ".main")
     for i in range(count):
         plain = create(sleeper(), "%s.plain%d" % (tag, i))
@@ -57,7 +60,7 @@ async def cancels(tag, count):
         for task in plain, parent, deaf:
             task.cancel()
         await asyncio.wait([plain, child, parent, deaf])
-        kept += [plain, child, parent, deaf]  # an outcome may be found by looking
+        KEPT.extend([plain, child, parent, deaf])
         asks = tag + ".main"
         truth += [
             [pid, plain.get_name(), "explicit", asks, None, "cancelled"],
@@ -65,7 +68,6 @@ async def cancels(tag, count):
             [pid, child.get_name(), "owner_cancelled", asks, parent.get_name(), "cancelled"],
             [pid, deaf.get_name(), "explicit", asks, None, "returned"],
         ]
-    await asyncio.sleep(AFTER)
     return truth
 
 
@@ -73,34 +75,64 @@ def run(tag, count):
     return asyncio.run(cancels(tag, int(count)))
 
 
-def fork(tag, count, children):
-    truth, pipes = [], []
-    for i in range(int(children)):
-        reads, writes = os.pipe()
-        if not os.fork():
-            os.close(reads)
-            with os.fdopen(writes, "w") as out:
-                json.dump(run("%s-%d" % (tag, i), count), out)
-            os._exit(0)
-        os.close(writes)
-        pipes.append(reads)
-    for reads in pipes:
-        with os.fdopen(reads) as pipe:
-            truth += json.load(pipe)
-    for _ in pipes:
-        os.wait()
-    return truth
+class Children:
+    """Of this process: they live until they are released."""
 
+    def __init__(self):
+        self.ends = []  # pipes: who has the other end lives until this one is closed
+        self.spawned = None
 
-def spawn(tag, count):
-    done = subprocess.run([sys.executable, os.path.abspath(__file__), "once", tag, count],
-                          stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout.decode())
+    def fork(self, tag, count, children):
+        truth, pipes = [], []
+        lives, end = os.pipe()
+        for i in range(int(children)):
+            reads, writes = os.pipe()
+            if not os.fork():
+                os.close(reads)
+                os.close(end)
+                for other in self.ends:
+                    os.close(other)
+                with os.fdopen(writes, "w") as out:
+                    json.dump(run("%s-%d" % (tag, i), count), out)
+                os.read(lives, 1)
+                os._exit(0)
+            os.close(writes)
+            pipes.append(reads)
+        os.close(lives)
+        self.ends.append(end)
+        for reads in pipes:
+            with os.fdopen(reads) as pipe:
+                truth += json.load(pipe)
+        return truth
+
+    def spawn(self, tag, count):
+        self.spawned = subprocess.Popen([sys.executable, os.path.abspath(__file__)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.spawned.stdout.readline() + self.spawned.stdout.readline() == b"null\nready\n"
+        return self.relay("cancel", tag, count)
+
+    def relay(self, *words):
+        self.spawned.stdin.write(" ".join(words).encode() + b"\n")
+        self.spawned.stdin.flush()
+        return json.loads(self.spawned.stdout.readline().decode())
+
+    def release(self):
+        del KEPT[:]
+        while self.ends:
+            os.close(self.ends.pop())
+        if self.spawned:
+            self.spawned.communicate()
+            self.spawned = None
+        try:
+            while True:
+                os.wait()
+        except ChildProcessError:
+            pass
 
 
 def become(tag, count):
-    truth = run(tag, count)
-    print(json.dumps(truth), flush=True)
+    print(json.dumps(run(tag, count)), flush=True)
+    assert sys.stdin.readline() == "release\n"
     os.execv(sys.executable, [sys.executable, os.path.abspath(__file__)])
 
 
@@ -160,8 +192,9 @@ async def deaf():
 
 
 def main():
-    held = Held()
-    commands = {"cancel": run, "fork": fork, "spawn": spawn, "become": become,
+    held, children = Held(), Children()
+    commands = {"cancel": run, "fork": children.fork, "spawn": children.spawn,
+                "relay": children.relay, "release": children.release, "become": become,
                 "hold": held.hold, "replace": held.replace}
     print("null\nready", flush=True)
     for line in sys.stdin:
@@ -173,7 +206,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["once"]:
-        print(json.dumps(run(*sys.argv[2:])))
-    else:
-        main()
+    main()

@@ -58,7 +58,7 @@ def main(options):
     if "--wait" in options:  # until somebody watches
         asked.answer()
     for function in chosen:
-        asked.watch(30)
+        asked.watch(200)
         asked.play(function, scene)
     asked.say("over")
     asked.answer()
