@@ -432,29 +432,39 @@ void ctask_reason_put(struct ctask_line *line, const struct ctask_history *histo
 /* --- how it ended --- */
 
 static const struct {
-	const char *before, *behind; /* the time; without one: alone */
+	const char *before, *behind; /* " after 2 ms"; without a time: alone */
 	const char *alone;
 	enum ctask_style style;
 } outcomes[CTASK_OUTCOMES] = {
-	[CTASK_OUTCOME_PENDING] = { "still stopping after ", "", "still stopping",
-				    CTASK_STYLE_NOTE },
-	[CTASK_OUTCOME_CANCELLED] = { "cancelled after ", "", "cancelled", CTASK_STYLE_PLAIN },
-	[CTASK_OUTCOME_ABSORBED] = { "taken back after ", ", as designed",
-				     "taken back, as designed", CTASK_STYLE_PLAIN },
-	[CTASK_OUTCOME_RETURNED] = { "returned a value instead, after ", "",
-				     "returned a value instead", CTASK_STYLE_NOTE },
-	[CTASK_OUTCOME_RAISED] = { "raised something else instead, after ", "",
+	[CTASK_OUTCOME_PENDING] = { "still stopping", "", "still stopping", CTASK_STYLE_NOTE },
+	[CTASK_OUTCOME_CANCELLED] = { "cancelled", "", "cancelled", CTASK_STYLE_PLAIN },
+	[CTASK_OUTCOME_ABSORBED] = { "taken back", ", as designed", "taken back, as designed",
+				     CTASK_STYLE_PLAIN },
+	[CTASK_OUTCOME_RETURNED] = { "returned a value instead,", "", "returned a value instead",
+				     CTASK_STYLE_NOTE },
+	[CTASK_OUTCOME_RAISED] = { "raised something else instead,", "",
 				   "raised something else instead", CTASK_STYLE_NOTE },
-	[CTASK_OUTCOME_SWALLOWED] = { "swallowed it, still running after ", "",
+	[CTASK_OUTCOME_SWALLOWED] = { "swallowed it, still running", "",
 				      "swallowed it, still running", CTASK_STYLE_ALARM },
-	[CTASK_OUTCOME_UNKNOWN] = { "ended after ", ", unknown how", "how it ended is not known",
+	[CTASK_OUTCOME_UNKNOWN] = { "ended", ", unknown how", "how it ended is not known",
 				    CTASK_STYLE_DIM },
 };
+
+static bool goes_on(const struct ctask_cancellation *c)
+{
+	return c->outcome == CTASK_OUTCOME_PENDING || c->outcome == CTASK_OUTCOME_SWALLOWED;
+}
+
+/* It was found by a look that came so late that hardly more than the longest time is known. */
+static bool is_rough(const struct ctask_cancellation *c)
+{
+	return !goes_on(c) && c->resolution_s > c->after_s / 2;
+}
 
 /* How long ago it ended, or how long it has been going on. */
 static double time_of(const struct ctask_history *history, const struct ctask_cancellation *c)
 {
-	if (c->outcome == CTASK_OUTCOME_PENDING || c->outcome == CTASK_OUTCOME_SWALLOWED)
+	if (goes_on(c))
 		return c->time_us > 0 && history->read_at_us > c->time_us
 			       ? (double)(history->read_at_us - c->time_us) / 1e6
 			       : NAN;
@@ -467,11 +477,13 @@ void ctask_reason_outcome(struct ctask_line *line, const struct ctask_history *h
 	enum ctask_outcome outcome = history->items[alike.tasks[0]].outcome;
 	uint64_t repeats = 0;
 	double low = NAN, high = NAN;
+	bool rough = false;
 
 	for (uint32_t i = 0; i < alike.count; i++) {
 		const struct ctask_cancellation *c = &history->items[alike.tasks[i]];
 		double time = time_of(history, c);
 
+		rough |= is_rough(c);
 		low = fmin(low, time);
 		high = fmax(high, time);
 		if (c->repeats > repeats)
@@ -482,7 +494,8 @@ void ctask_reason_outcome(struct ctask_line *line, const struct ctask_history *h
 		ctask_line_words(line, outcomes[outcome].alone);
 	} else {
 		ctask_line_words(line, outcomes[outcome].before);
-		ctask_reason_time(line, low, high);
+		ctask_line_words(line, rough ? " within " : " after ");
+		ctask_reason_time(line, rough ? high : low, high);
 		ctask_line_words(line, outcomes[outcome].behind);
 	}
 	if (repeats)

@@ -17,7 +17,7 @@ void ctask_reason_target(struct ctask_line *line, const struct ctask_history *hi
 /** "timeout: 1.0 s passed in handler (Task-3)  svc.py:66": why @p story came about. */
 void ctask_reason_put(struct ctask_line *line, const struct ctask_history *history,
 		      const struct ctask_stories *stories, const struct ctask_story *story);
-/** How it ended for @p alike, which are items with one outcome: "cancelled after 2 to 5 ms". */
+/** How it ended for @p alike, which are items with one outcome: "cancelled after 2 to 5 ms"; "within 5 ms", where no more is known. */
 void ctask_reason_outcome(struct ctask_line *line, const struct ctask_history *history,
 			  struct ctask_alike alike);
 /** "2.1 ms", "300 ms", "1.2 s", "3 min 5 s" */

@@ -535,6 +535,34 @@ START_TEST(one_outcome)
 }
 END_TEST
 
+/* What was found by looking may have been so for long already. */
+START_TEST(found_by_looking)
+{
+	static const struct {
+		double resolution_s;
+		const char *words;
+	} looks[] = { { NAN, "after 4.0 to 5.0 ms" },
+		      { 0.001, "after 4.0 to 5.0 ms" },
+		      { 0.004, "within 5.0 ms" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(looks); i++) {
+		struct ctask_history *history = asked_history();
+		auto_free char *text = NULL;
+
+		for (int n = 0; n < 2; n++) {
+			struct ctask_cancellation *c = asked(history, 0, "t", "main", "main:12");
+
+			asked_by(history, c, "u", "stop", "stop:7");
+			c->after_s = 0.004 + n / 1e3;
+			c->resolution_s = looks[i].resolution_s;
+		}
+		text = render(history, plain, UINT32_MAX);
+		ck_assert_msg(strstr(text, looks[i].words) != NULL, "%s", text);
+		ctask_history_destroy(history);
+	}
+}
+END_TEST
+
 static const struct {
 	double low, high;
 	const char *words;
@@ -619,6 +647,7 @@ int main(void)
 	tcase_add_test(tests, owner_of_a_nursery);
 	tcase_add_test(tests, a_cause_that_is_gone);
 	tcase_add_loop_test(tests, one_outcome, 0, ARRAY_SIZE(outcomes));
+	tcase_add_test(tests, found_by_looking);
 	tcase_add_loop_test(tests, one_time, 0, ARRAY_SIZE(times));
 	tcase_add_test(tests, a_story_and_its_end);
 	return made_run("cancels", tests);
