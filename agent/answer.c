@@ -139,9 +139,17 @@ static int open_all(void)
 	return job.wakes.number && job.wake.number ? 0 : -EMFILE;
 }
 
+static bool holds_no_more;
+
+void ctask_answer_hold_no_more(void)
+{
+	__atomic_store_n(&holds_no_more, true, __ATOMIC_SEQ_CST);
+}
+
 static int may_hold(void)
 {
-	return !(__atomic_load_n(&job.answer.history->flags, __ATOMIC_RELAXED) &
+	return !__atomic_load_n(&holds_no_more, __ATOMIC_SEQ_CST) &&
+	       !(__atomic_load_n(&job.answer.history->flags, __ATOMIC_RELAXED) &
 		 CTASK_HISTORY_ENDED);
 }
 

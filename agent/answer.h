@@ -35,6 +35,9 @@ struct ctask_answer_result {
 /** True when the answer, or its failure, is there; then another one may begin. */
 bool ctask_answer_end(struct ctask_answer_result *ret_result);
 
+/** Python has begun to end: from now on an answer must do without its lock. */
+void ctask_answer_hold_no_more(void);
+
 /** In a forked child: whatever was asked for is not. Async-signal-safe. */
 void ctask_answer_forget(bool close_files);
 

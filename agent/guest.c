@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/answer.h"
 #include "agent/births.h"
 #include "agent/cancel.h"
 #include "agent/code.h"
+#include "agent/function.h"
 #include "agent/history.h"
 #include "agent/hooks.h"
 #include "agent/level.h"
@@ -94,6 +96,31 @@ static size_t history_bytes(void)
 	return bytes > CTASK_HISTORY_BYTES_MAX ? CTASK_HISTORY_BYTES_MAX : bytes;
 }
 
+/*
+ * Soon after it has waited for its threads, Python takes no more calls for its main thread. 3.8 raises an error
+ * then, in whichever thread has its lock.
+ */
+enum { RAISES_IN_ANY_THREAD = 8 };
+
+static struct ctask_function shutdown;
+
+static struct py_object *call_shutdown(struct py_object *callable, struct py_object *const *args,
+				       size_t nargsf, struct py_object *kwnames)
+{
+	(void)callable;
+	ctask_answer_hold_no_more();
+	return ctask_function_call(&shutdown, args, nargsf, kwnames);
+}
+
+static void see_it_leave(void)
+{
+	struct py_object *threading = ctask_python_module("threading");
+
+	if (ctask_py.layout.minor == RAISES_IN_ANY_THREAD && threading && !shutdown.function)
+		ctask_function_hook(&shutdown, threading, "_shutdown", call_shutdown,
+				    CTASK_CALLED_BY_C);
+}
+
 /* asyncio may come later, where trio is there. */
 static int meet_asyncio(void)
 {
@@ -138,6 +165,7 @@ static int begin(void)
 			 pthread_atfork(step_aside, parent_goes_on, forget_the_parent)))
 		return -ENOTSUP;
 	watches = true;
+	see_it_leave();
 	ctask_serve_start(ctask_writer.header, ctask_writer.fd);
 	return 0;
 }
