@@ -159,11 +159,14 @@ static int begin(void)
 		ret = ctask_cancel_make();
 	if (!ret)
 		ret = ctask_level_make(ctask_writer.header->record_room);
-	if (ret)
+	if (!ret && !watches &&
+	    (ctask_py.Py_AtExit(python_has_ended) ||
+	     pthread_atfork(step_aside, parent_goes_on, forget_the_parent)))
+		ret = -ENOTSUP;
+	if (ret) { /* a history that is there says that nothing is missing from it */
+		ctask_history_forget();
 		return ret;
-	if (!watches && (ctask_py.Py_AtExit(python_has_ended) ||
-			 pthread_atfork(step_aside, parent_goes_on, forget_the_parent)))
-		return -ENOTSUP;
+	}
 	watches = true;
 	see_it_leave();
 	ctask_serve_start(ctask_writer.header, ctask_writer.fd);
