@@ -121,6 +121,13 @@ static void see_it_leave(void)
 				    CTASK_CALLED_BY_C);
 }
 
+void ctask_guest_missed(void)
+{
+	if (ctask_guest_is_ready() && !ctask_py.is_finalizing() &&
+	    ctask_py.interpreter_now() != ctask_py.interpreter)
+		__atomic_add_fetch(&ctask_writer.header->lost_records, 1, __ATOMIC_RELAXED);
+}
+
 /* asyncio may come later, where trio is there. */
 static int meet_asyncio(void)
 {

@@ -50,6 +50,9 @@ static inline bool ctask_guest_records(void)
 	return ctask_guest_state == CTASK_GUEST_NEW && ctask_guest_begin();
 }
 
+/** Another interpreter of the process has asked a task to stop: it is not recorded, but counted. Needs its GIL. */
+void ctask_guest_missed(void);
+
 /** The same, where it is asyncio's tasks that are at work. */
 static inline bool ctask_guest_ready(void)
 {

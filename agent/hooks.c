@@ -24,13 +24,21 @@ static py_init task_init;
 static py_dealloc task_dealloc;
 static py_call step_call, wakeup_call, epoll_new;
 
+/* Of a cancel() that is not recorded. */
+static struct py_object *missed(struct py_object *result)
+{
+	if (result && result == ctask_py.py_true)
+		ctask_guest_missed();
+	return result;
+}
+
 static struct py_object *hook_cancel_noargs(struct py_object *self, struct py_object *unused)
 {
 	struct py_object *result;
 	struct ctask_call call;
 
 	if (!ctask_guest_ready())
-		return cancel_noargs(self, unused);
+		return missed(cancel_noargs(self, unused));
 	ctask_cancel_begin(&call, self, NULL);
 	result = cancel_noargs(self, unused);
 	ctask_cancel_end(&call, result == ctask_py.py_true);
@@ -45,7 +53,7 @@ static struct py_object *hook_cancel_fastcall(struct py_object *self, struct py_
 	bool has_message = nargs > 0 || kwnames;
 
 	if (!ctask_guest_ready())
-		return cancel_fastcall(self, args, nargs, kwnames);
+		return missed(cancel_fastcall(self, args, nargs, kwnames));
 	/* msg is the only parameter, whether by place or by name. */
 	ctask_cancel_begin(&call, self, has_message ? args[0] : NULL);
 	result = cancel_fastcall(self, args, nargs, kwnames);
