@@ -114,7 +114,11 @@ static void hook_task_dealloc(struct py_object *self)
 /* Before and after a step of @p task. It may be freed within: then nothing is known of it any more. */
 static void before_step(struct py_object *task)
 {
-	if (ctask_requests_tasks && !ctask_guest_forks)
+	if (ctask_guest_forks)
+		return;
+	if (__builtin_expect(ctask_guest_serves_again, false))
+		ctask_guest_serve();
+	if (ctask_requests_tasks)
 		ctask_requests_step(task);
 }
 
@@ -122,6 +126,8 @@ static void after_step(struct py_object *task)
 {
 	if (ctask_guest_forks)
 		return;
+	if (__builtin_expect(ctask_guest_serves_again, false))
+		ctask_guest_serve();
 	if (ctask_requests_tasks)
 		ctask_requests_settle(task);
 	if (ctask_level_tasks || ctask_anyio_waiting)

@@ -16,6 +16,7 @@
 #include "agent/descriptor.h"
 #include "agent/portable.h"
 #include "agent/seat.h"
+#include "agent/wire.h"
 
 enum {
 	STACK_BYTES = 128 * 1024,
@@ -24,6 +25,7 @@ enum {
 	ANSWERS_KEPT_MAX = 4,	/* that clients are still reading, in files in memory */
 	ACCEPT_AGAIN_MS = 1000, /* when there was no room for a file */
 	STEP_ASIDE_MS = 50,
+	NOT_WOKEN_MS = 1,
 	SEE_OFF_MS = 2, /* that a client who has its reply takes to be gone */
 };
 
@@ -525,17 +527,37 @@ void ctask_serve_end(void)
 	ctask_seat_remove_name(&serve.seat);
 }
 
-/* The thread sleeps in poll(): a connection is what wakes it. */
-static void wake_thread(void)
+static bool connect_once(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool reached;
+
+	if (fd < 0)
+		return false;
+	/* EAGAIN: as many wait already as may. */
+	reached =
+		!connect(fd, (const struct sockaddr *)address, sizeof(*address)) || errno == EAGAIN;
+	close(fd);
+	return reached;
+}
+
+/*
+ * The thread @p thread sleeps in poll(): a connection is what wakes it, by the name of the socket or, where that is
+ * gone, by the thread's own descriptor of it. False when it cannot be woken.
+ */
+static bool wake_thread(int thread)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ctask_wire path = { .to = address.sun_path, .room = sizeof(address.sun_path) };
 
 	memcpy(address.sun_path, serve.history->socket_path, sizeof(address.sun_path) - 1);
-	if (fd >= 0) {
-		(void)connect(fd, (struct sockaddr *)&address, sizeof(address));
-		close(fd);
-	}
+	if (connect_once(&address))
+		return true;
+	ctask_wire_put(&path, "/proc/self/task/");
+	ctask_wire_put_number(&path, (uint64_t)thread);
+	ctask_wire_put(&path, "/fd/");
+	ctask_wire_put_number(&path, (uint64_t)serve.seat.file.number - 1);
+	return thread > 0 && serve.seat.file.number && connect_once(&address);
 }
 
 /* Wait until the thread, whose id was @p thread before it was asked to, has ended; false when it does not within the time. */
@@ -552,7 +574,8 @@ static bool wait_for_end(int thread)
 			thread = now;
 		/* One that has only just begun has no socket yet, and may not have looked whether it is to end. */
 		if (!woken && __atomic_load_n(serve.history->socket_path, __ATOMIC_ACQUIRE)) {
-			wake_thread();
+			if (!wake_thread(thread)) /* unless it is ending already */
+				until = now_ns() + (int64_t)NOT_WOKEN_MS * NS_PER_MS;
 			woken = true;
 		}
 		sched_yield();
