@@ -11,6 +11,8 @@ enum {
 	CODES = 1 << 12,  /* code objects that are known; powers of two */
 	PLACES = 1 << 14, /* (code, instruction) pairs */
 	FULL_EIGHTHS = 7, /* of 8 slots in use: full */
+	OWN_EIGHTHS = 6,  /* … for code that means nothing: the rest is kept for what does */
+	PASSING = 256,	  /* code objects that found no room, and are known for a while */
 	WORDS_SEEN = 512,
 	CODE_VARARGS = 4, /* co_flags */
 };
@@ -25,6 +27,8 @@ struct place_slot {
 static struct ctask_code_facts codes[CODES];
 static struct place_slot places[PLACES];
 static uint32_t code_count, place_count;
+static struct ctask_code_facts passing[PASSING]; /* the oldest gives way to a new one */
+static uint32_t passed;
 uint32_t ctask_codes_learnt;
 
 /* The folder of the asyncio that is loaded, with a slash at its end. */
@@ -239,27 +243,62 @@ uint32_t ctask_word_of(const char *text)
 	return word_once(text);
 }
 
+static const struct ctask_code_facts *find_passing(const struct py_object *code)
+{
+	for (uint32_t i = 0; i < PASSING; i++)
+		if (passing[i].code == code)
+			return &passing[i];
+	return NULL;
+}
+
+static bool is_passing(const struct ctask_code_facts *facts)
+{
+	return facts >= passing && facts < passing + PASSING;
+}
+
+static const struct ctask_code_facts *keep_passing(const struct ctask_code_facts *learnt)
+{
+	struct ctask_code_facts *slot = &passing[passed++ % PASSING];
+	struct py_object *before = slot->code;
+
+	ctask_py.Py_IncRef(learnt->code);
+	*slot = *learnt;
+	if (before)
+		ctask_py.Py_DecRef(before);
+	return slot;
+}
+
+static bool has_room(const struct ctask_code_facts *facts)
+{
+	bool means = facts->row || facts->library || facts->runs_loops || facts->is_cancel;
+
+	return code_count < CODES / 8 * (means ? FULL_EIGHTHS : OWN_EIGHTHS);
+}
+
 static const struct ctask_code_facts *facts_of(struct py_object *code)
 {
+	const struct ctask_code_facts *found;
 	struct ctask_code_facts learnt, *slot;
 	char name[512], filename[1024];
 
 	slot = code_slot(code);
 	if (slot->code)
 		return slot;
-	if (code_count >= CODES / 8 * FULL_EIGHTHS)
-		return NULL;
+	found = passed ? find_passing(code) : NULL;
+	if (found)
+		return found;
 	ctask_codes_learnt++;
 	learn_code(code, &learnt, name, filename, sizeof(name));
 	slot = code_slot(code); /* learning may have run code that came by here */
-	if (!slot->code) {
-		learnt.name = word_once(name);
-		learnt.filename = word_once(filename);
-		*slot = learnt;
-		code_count++;
-		ctask_py.Py_IncRef(code);
+	if (slot->code)
 		return slot;
-	}
+	learnt.name = word_once(name);
+	learnt.filename = word_once(filename);
+	if (!has_room(&learnt))
+		return keep_passing(&learnt);
+	*slot = learnt;
+	code_count++;
+	ctask_py.Py_IncRef(code);
 	return slot;
 }
 
@@ -280,11 +319,11 @@ uint32_t ctask_place_of(struct py_object *code, int lasti,
 	if (found)
 		return found;
 	facts = facts_of(code);
-	if (!facts) {
+	*ret_facts = facts;
+	if (is_passing(facts)) { /* its address may be another's tomorrow */
 		ctask_writer.header->lost_places++;
 		return 0;
 	}
-	*ret_facts = facts;
 	line = lasti < 0 ? facts->first_line : ctask_py.PyCode_Addr2Line(code, lasti);
 	place = (struct ctask_place){
 		.name = facts->name,
@@ -308,6 +347,6 @@ void ctask_places_forget(void)
 	/* The code objects stay referenced; what was learnt of them names words of the old history. */
 	memset(places, 0, sizeof(places));
 	memset(codes, 0, sizeof(codes));
-	place_count = 0;
-	code_count = 0;
+	memset(passing, 0, sizeof(passing));
+	place_count = code_count = passed = 0;
 }
