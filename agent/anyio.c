@@ -136,7 +136,7 @@ static void take_scope(struct ctask_record *record, struct py_object *scope)
 static void see_call(struct py_object *scope, struct py_object *reason)
 {
 	struct py_object *host = host_of(scope), *loop;
-	struct ctask_level_call call = { .scope = scope }, *kept;
+	struct ctask_level_call call = { .scope = scope };
 
 	if (!host)
 		host = ctask_task_now(&loop);
@@ -157,9 +157,7 @@ static void see_call(struct py_object *scope, struct py_object *reason)
 	call.record.root = call.record.cause ? ctask_record_root(call.record.cause) : 0;
 	if (reason && call.record.origin == CTASK_ORIGIN_EXPLICIT)
 		call.record.message = ctask_record_str(reason);
-	kept = ctask_level_call_add(scope);
-	if (kept)
-		*kept = call;
+	ctask_level_call_put(&call);
 }
 
 /* --- whom it asks --- */

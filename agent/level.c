@@ -40,6 +40,7 @@ static struct ctask_level_call *calls;
 static struct asked *table; /* open addressing, as the calls */
 static struct link *links;
 static uint32_t capacity, link_count, call_count;
+static uint64_t call_number; /* of the newest */
 uint32_t ctask_level_tasks;
 
 int ctask_level_make(uint32_t room)
@@ -228,17 +229,30 @@ struct ctask_level_call *ctask_level_call_of(const void *scope)
 	return call && call->scope ? call : NULL;
 }
 
-struct ctask_level_call *ctask_level_call_add(const void *scope)
+/* Who cancels a scope need not ever enter it: those that were cancelled longest ago give way, half of them. */
+static void forget_old_calls(void)
 {
-	struct ctask_level_call *call = call_slot(scope);
-
-	if (!call->scope) {
-		if (call_count >= CALLS / 2)
-			return NULL;
-		call_count++;
+	for (uint32_t at = 0; at < CALLS;) {
+		if (!calls[at].scope || calls[at].number + CALLS / 4 > call_number) {
+			at++;
+			continue;
+		}
+		ctask_slots_free(calls, sizeof(*calls), CALLS,
+				 &calls[at]); /* another may move here */
+		call_count--;
 	}
-	*call = (struct ctask_level_call){ .scope = scope };
-	return call;
+}
+
+void ctask_level_call_put(const struct ctask_level_call *call)
+{
+	struct ctask_level_call *slot;
+
+	if (call_count >= CALLS / 2)
+		forget_old_calls();
+	slot = call_slot(call->scope);
+	call_count += !slot->scope;
+	*slot = *call;
+	slot->number = ++call_number;
 }
 
 void ctask_level_call_forget(const void *scope)

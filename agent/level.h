@@ -39,6 +39,7 @@ void ctask_level_finish(const void *task, enum ctask_outcome outcome);
 /** One scope's cancellation, for those who come to stand in it, now or later. */
 struct ctask_level_call {
 	const void *scope;
+	uint64_t number;    /**< of those that are kept later ones have greater numbers */
 	const void *leaves; /**< a task that it does not ask: it is on its way out; or NULL */
 	struct ctask_record
 		record; /**< as of a task that the scope holds by itself; the target is empty */
@@ -46,8 +47,8 @@ struct ctask_level_call {
 
 /** The cancellation of @p scope, or NULL where it is not known. */
 struct ctask_level_call *ctask_level_call_of(const void *scope);
-/** Room for it; NULL where there is none. Good until the next call here. */
-struct ctask_level_call *ctask_level_call_add(const void *scope);
+/** Keep it, or what is known of its scope by now; where there is no room, calls of long ago give way. */
+void ctask_level_call_put(const struct ctask_level_call *call);
 /** @p scope is left, or another one begins at its address. */
 void ctask_level_call_forget(const void *scope);
 

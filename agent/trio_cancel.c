@@ -439,9 +439,7 @@ static bool known_call(struct py_object *task, struct py_object *scope,
 	c.host = host;
 	c.explicitly = false;
 	see_call(&c);
-	found = ctask_level_call_add(scope);
-	if (found)
-		*found = *ret;
+	ctask_level_call_put(ret);
 	return true;
 }
 
@@ -690,7 +688,7 @@ void ctask_trio_cover(struct py_object *status)
 
 void ctask_trio_cancelled_early(struct py_object *scope, bool explicitly)
 {
-	struct ctask_level_call call = { .scope = scope }, *kept;
+	struct ctask_level_call call = { .scope = scope };
 	struct calling c;
 
 	if (is_done_by_trio()) {
@@ -703,9 +701,7 @@ void ctask_trio_cancelled_early(struct py_object *scope, bool explicitly)
 	c.host = NULL;
 	c.explicitly = explicitly;
 	see_call(&c);
-	kept = ctask_level_call_add(scope);
-	if (kept)
-		*kept = call;
+	ctask_level_call_put(&call);
 }
 
 void ctask_trio_interrupted(struct py_object *runner)
