@@ -106,6 +106,8 @@ struct py_method {
 	F(PyObject_Str, struct py_object *, (struct py_object *))                                  \
 	F(PyUnicode_InternFromString, struct py_object *, (const char *))                          \
 	F(PyUnicode_AsUTF8AndSize, const char *, (struct py_object *, int64_t *))                  \
+	F(PyUnicode_GetLength, int64_t, (struct py_object *))                                      \
+	F(PyUnicode_Substring, struct py_object *, (struct py_object *, int64_t, int64_t))         \
 	F(PyUnicode_AsEncodedString, struct py_object *,                                           \
 	  (struct py_object *, const char *, const char *))                                        \
 	F(PyBytes_AsString, char *, (struct py_object *))                                          \

@@ -4,7 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TP_STR = 136 /* PyTypeObject.tp_str */ };
+enum {
+	TP_STR = 136, /* PyTypeObject.tp_str */
+	PLAIN_LENGTH_MAX = 1 << 14,
+	PLAIN_ARGUMENTS_MAX = 64,
+};
 
 static size_t copy_bytes(const char *from, size_t len, char *to, size_t room)
 {
@@ -30,6 +34,19 @@ static size_t copy_bytes(const char *from, size_t len, char *to, size_t room)
 	return used;
 }
 
+/* No more of a long text than has room: to encode all of it would take long. */
+static size_t copy_start(struct py_object *text, char *to, size_t room)
+{
+	struct py_object *start = ctask_py.PyUnicode_Substring(text, 0, (int64_t)room);
+	size_t used = start ? ctask_text_copy(start, to, room) : 0;
+
+	if (start)
+		ctask_py.Py_DecRef(start);
+	else
+		ctask_py.PyErr_Clear();
+	return used;
+}
+
 size_t ctask_text_copy(struct py_object *text, char *to, size_t room)
 {
 	struct py_object *encoded;
@@ -40,6 +57,8 @@ size_t ctask_text_copy(struct py_object *text, char *to, size_t room)
 	to[0] = '\0';
 	if (!py_isinstance(text, ctask_py.PyUnicode_Type))
 		return 0;
+	if (ctask_py.PyUnicode_GetLength(text) > (int64_t)room)
+		return copy_start(text, to, room);
 	bytes = ctask_py.PyUnicode_AsUTF8AndSize(text, &len);
 	if (bytes)
 		return copy_bytes(bytes, (size_t)len, to, room);
@@ -112,11 +131,25 @@ size_t ctask_text_task_name(struct py_object *name, char *to, size_t room)
 	return sizeof(head) - 1 + print_number((uint64_t)number, to + sizeof(head) - 1);
 }
 
-static bool is_plain(const struct py_object *value)
+/* A value whose text runs no code of the program's, and does not take long to make. */
+static bool is_plain(struct py_object *value)
 {
-	return value == ctask_py.none || py_is(value, ctask_py.PyUnicode_Type) ||
-	       py_is(value, ctask_py.PyLong_Type) || py_is(value, ctask_py.PyBool_Type) ||
-	       py_is(value, ctask_py.PyFloat_Type) || py_is(value, ctask_py.PyBytes_Type);
+	if (py_is(value, ctask_py.PyUnicode_Type))
+		return ctask_py.PyUnicode_GetLength(value) <= PLAIN_LENGTH_MAX;
+	if (py_is(value, ctask_py.PyBytes_Type))
+		return ctask_py.PyBytes_Size(value) <= PLAIN_LENGTH_MAX;
+	return value == ctask_py.none || py_is(value, ctask_py.PyLong_Type) ||
+	       py_is(value, ctask_py.PyBool_Type) || py_is(value, ctask_py.PyFloat_Type);
+}
+
+static bool are_plain(struct py_object *args)
+{
+	int64_t count = py_is(args, ctask_py.PyTuple_Type) ? ctask_py.PyTuple_Size(args) : -1;
+	bool plain = count >= 0 && count <= PLAIN_ARGUMENTS_MAX;
+
+	for (int64_t i = 0; plain && i < count; i++)
+		plain = is_plain(ctask_py.PyTuple_GetItem(args, i));
+	return plain;
 }
 
 /* Built-in types whose str() is made of fields, which a program may have set to anything. */
@@ -176,16 +209,25 @@ static void text_of_plain(struct py_object *exception, char *to, size_t room)
 	}
 }
 
+/* The only argument of an exception whose str() is the str() of that; else NULL. */
+static struct py_object *only_argument(const struct py_object *exception, struct py_object *args)
+{
+	if (!py_is(args, ctask_py.PyTuple_Type) || ctask_py.PyTuple_Size(args) != 1 ||
+	    py_word(exception->type, TP_STR) == py_word(ctask_py.key_error, TP_STR))
+		return NULL;
+	return ctask_py.PyTuple_GetItem(args, 0);
+}
+
 bool ctask_text_exception(struct py_object *exception, char *to, size_t room)
 {
 	struct py_object *args = ctask_python_field(exception, ctask_py.base_exception, "args");
-	bool plain = py_is(args, ctask_py.PyTuple_Type), known;
-	int64_t count = plain ? ctask_py.PyTuple_Size(args) : 0;
+	struct py_object *only = only_argument(exception, args);
+	bool is_text = py_is(only, ctask_py.PyUnicode_Type), known;
 
 	to[0] = '\0';
-	for (int64_t i = 0; i < count; i++)
-		plain &= is_plain(ctask_py.PyTuple_GetItem(args, i));
-	known = has_known_str(exception, plain);
+	/* A text is its own str(), however long it is; of bytes, Python may warn. */
+	known = has_known_str(exception,
+			      is_text || (are_plain(args) && !py_is(only, ctask_py.PyBytes_Type)));
 	if (known)
 		text_of_plain(exception, to, room);
 	if (args)
