@@ -20,6 +20,10 @@ enum {
 	MICRO = 1000000,
 };
 
+_Static_assert(CTASK_HISTORY_BYTES_MAX + BIRTH_ROOM * sizeof(struct ctask_birth) <=
+		       CTASK_HISTORY_FILE_BYTES_MAX,
+	       "a reader would refuse it");
+
 struct ctask_writer ctask_writer = { .fd = -1 };
 static uint64_t device, inode; /* of what its descriptor led to */
 static uint32_t free_births;   /* head of the list of free slots + 1 */

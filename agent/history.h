@@ -16,7 +16,7 @@ extern struct ctask_writer ctask_writer;
 enum {
 	CTASK_HISTORY_BYTES_DEFAULT = 4 << 20,
 	CTASK_HISTORY_BYTES_MIN = 256 << 10,
-	CTASK_HISTORY_BYTES_MAX = 1 << 30
+	CTASK_HISTORY_BYTES_MAX = 250 << 20
 };
 
 /** Make the history, @p bytes large without births. 0 or -errno. */

@@ -13,7 +13,7 @@ enum { EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 enum { OPTION_AGENT = 0x500, OPTION_DIR, OPTION_HISTORY_SIZE };
 
-enum { HISTORY_BYTES_LEAST = 256 << 10, HISTORY_BYTES_MOST = 1 << 30 };
+enum { HISTORY_BYTES_LEAST = 256 << 10, HISTORY_BYTES_MOST = 250 << 20 };
 
 struct args {
 	const char *agent, *dir;

@@ -7,8 +7,6 @@
 #include "reader/history_parts.h"
 #include "reader/process.h"
 
-enum { FILE_BYTES_MAX = 1 << 28 }; /* of a history that is read at all */
-
 static int ended(const struct ctask_history_reader *r, struct ctask_error *err)
 {
 	return ctask_fail(err, EOWNERDEAD, "process %d has ended", (int)r->pid);
@@ -103,7 +101,7 @@ static int check_header(const struct ctask_history_reader *r, struct ctask_error
 			err, EPROTO,
 			"the agent in process %d is of another version (history %u) than this ctaskctl",
 			(int)r->pid, h->version);
-	if (h->file_bytes > r->bytes || h->file_bytes > FILE_BYTES_MAX)
+	if (h->file_bytes > r->bytes || h->file_bytes > CTASK_HISTORY_FILE_BYTES_MAX)
 		return no_history(r, err, "its size is not what it says");
 	if (h->record_room == 0 || h->side_bytes == 0 || h->side_bytes & (h->side_bytes - 1) ||
 	    h->side_bytes % 8)

@@ -27,7 +27,10 @@
 #define CTASK_HISTORY_NAME  "ctask.v1"
 #define CTASK_HISTORY_MAGIC "ctaskh01" /* 8 bytes, written last of all */
 
-enum { CTASK_HISTORY_VERSION = 1 };
+enum {
+	CTASK_HISTORY_VERSION = 1,
+	CTASK_HISTORY_FILE_BYTES_MAX = 1 << 28, /**< what is larger is none */
+};
 
 /** Text in all areas is UTF-8 with two additions: U+0000 is C0 80, and a lone surrogate its three bytes. */
 
