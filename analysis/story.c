@@ -134,6 +134,9 @@ uint32_t ctask_story_where(const struct ctask_history *history,
 		return limit_place(history, item);
 	if (item->origin == CTASK_ORIGIN_SIBLING_FAILED)
 		return CTASK_NONE; /* whoever noticed that the child had failed */
+	if (item->origin == CTASK_ORIGIN_INTERRUPT &&
+	    item->requester_kind == CTASK_REQUESTER_SIGNAL)
+		return CTASK_NONE; /* where the signal happened to come */
 	return asking_place(history, item);
 }
 

@@ -380,6 +380,11 @@ static const struct {
 	  "<module>:90 >run:1 >run_until_complete:2", 90 },
 	{ CTASK_ORIGIN_SIBLING_FAILED, CTASK_THROUGH_TASK_GROUP, CTASK_REQUESTER_CALLBACK, "w:1",
 	  "<module>:90 >run:1 >_on_task_done:2", 0 },
+	{ CTASK_ORIGIN_INTERRUPT, CTASK_THROUGH_RUNNER, CTASK_REQUESTER_SIGNAL, "w:1",
+	  "<module>:90 >run:1 >_run_once:2 select:468 >Runner._on_sigint:5", 0 },
+	/* To 3.10 the KeyboardInterrupt reaches the runner. */
+	{ CTASK_ORIGIN_INTERRUPT, CTASK_THROUGH_RUNNER, CTASK_REQUESTER_RUNNER, "w:1",
+	  "<module>:90 >run:1 >_cancel_all_tasks:2", 90 },
 };
 
 START_TEST(one_place)
