@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bpf/entry.h"
+#include "bpf/objects.h"
 #include "model/array.h"
 #include "model/cleanup.h"
 #include "reader/elf.h"
@@ -349,6 +350,18 @@ static int find_hooks(struct ctask_walk *walk, const struct files *f, uint64_t t
 	return ret;
 }
 
+/* anyio's functions are no more of the program than asyncio's. */
+static void take_anyio(struct ctask_walk *walk, uint64_t modules)
+{
+	static const char *const packages[] = { "anyio" }, *const items[] = { "__file__" };
+	uint64_t package = 0, file = 0;
+
+	find_items(&walk->heap, modules, packages, &package, 1);
+	find_items(&walk->heap, dict_of_module(&walk->heap, package), items, &file, 1);
+	if (file)
+		ctask_codes_add_package(&walk->codes, file, packages[0]);
+}
+
 int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_target *ret_target,
 		      struct ctask_hook_place *ret_hooks, struct ctask_asyncio_facts *ret_facts,
 		      struct ctask_error *err)
@@ -389,6 +402,7 @@ int ctask_target_find(struct ctask_walk *walk, pid_t pid, struct ctask_probe_tar
 		return ctask_fail(err, EAGAIN, "process %d is just about to load asyncio",
 				  (int)pid);
 	ctask_codes_set_library(&walk->codes, in_tasks[0]);
+	take_anyio(walk, modules);
 	if (!in_c[0])
 		return ctask_fail(err, ENOTSUP,
 				  "asyncio in process %d has only tasks written in Python: there "
@@ -474,7 +488,6 @@ static void see_functions(const struct seeing *s, uint64_t dict, bool into_types
 	if (!dict || ctask_dict_iter(heap, dict, &iter))
 		return;
 	while (ctask_iter_next(&iter, &key, &value) && items++ < ITEMS_MAX) {
-		const struct ctask_type *type;
 		struct ctask_code *code;
 
 		if (ctask_kind_of(heap, value) == CTASK_KIND_FUNCTION) {
@@ -483,8 +496,8 @@ static void see_functions(const struct seeing *s, uint64_t dict, bool into_types
 				s->see(s->arg, code);
 			continue;
 		}
-		type = into_types ? ctask_type_of(heap, value) : NULL;
-		if (type && !strcmp(type->name, "type") &&
+		/* Or of a metaclass, such as ABCMeta: aiohttp's TimerContext. */
+		if (into_types && ctask_is_named(heap, value, "type") &&
 		    !ctask_heap_u64(heap, value + TYPE_DICT, &inner))
 			see_functions(s, inner, false);
 	}

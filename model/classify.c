@@ -386,6 +386,11 @@ static void take_origin(struct ctask_asking *a)
 		}
 		if (row->role == CTASK_ROLE_BOUNDARY)
 			break;
+		if (row->role == CTASK_ROLE_DELIVERS) {
+			otherwise =
+				CTASK_ORIGIN_UNKNOWN; /* who cancelled the scope, nobody has seen */
+			break;
+		}
 		if (row->role == CTASK_ROLE_PASSES) {
 			if (row->origin != CTASK_ORIGIN_UNKNOWN)
 				otherwise = row->origin;
