@@ -5,9 +5,13 @@
 
 #include "bpf/objects.h"
 
-enum { CALLS_MAX = 4096 }; /* that lie in each other */
+enum {
+	CALLS_MAX = 4096,   /* that lie in each other */
+	THREADS_MAX = 1024, /* that are remembered: as many as the probes know at a time */
+};
 
 struct thread_calls {
+	uint64_t looked_for; /* when; later is greater */
 	uint32_t tid, count;
 	struct ctask_call calls[CALLS_MAX];
 };
@@ -15,6 +19,7 @@ struct thread_calls {
 struct ctask_calls {
 	struct thread_calls **threads;
 	uint32_t count;
+	uint64_t looks;
 };
 
 struct ctask_calls *ctask_calls_create(void)
@@ -31,23 +36,41 @@ void ctask_calls_destroy(struct ctask_calls *calls)
 	free(calls);
 }
 
-/* Those of a thread; NULL when out of memory. */
-static struct thread_calls *of_thread(struct ctask_calls *calls, uint32_t tid)
+static struct thread_calls *add_thread(struct ctask_calls *calls)
 {
-	struct thread_calls **moved;
+	struct thread_calls **moved = realloc(calls->threads, (calls->count + 1) * sizeof(*moved));
 
-	for (uint32_t i = 0; i < calls->count; i++)
-		if (calls->threads[i]->tid == tid)
-			return calls->threads[i];
-	moved = realloc(calls->threads, (calls->count + 1) * sizeof(*moved));
 	if (!moved)
 		return NULL;
 	calls->threads = moved;
 	moved[calls->count] = calloc(1, sizeof(**moved));
-	if (!moved[calls->count])
+	return moved[calls->count] ? moved[calls->count++] : NULL;
+}
+
+/*
+ * Those of a thread; NULL when out of memory. Threads come and go, and nobody tells: the one that has not
+ * been looked for longest gives way.
+ */
+static struct thread_calls *of_thread(struct ctask_calls *calls, uint32_t tid)
+{
+	struct thread_calls *thread, *oldest = NULL;
+
+	for (uint32_t i = 0; i < calls->count; i++) {
+		thread = calls->threads[i];
+		if (!oldest || thread->looked_for < oldest->looked_for)
+			oldest = thread;
+		if (thread->tid == tid) {
+			thread->looked_for = ++calls->looks;
+			return thread;
+		}
+	}
+	thread = calls->count < THREADS_MAX ? add_thread(calls) : oldest;
+	if (!thread)
 		return NULL;
-	moved[calls->count]->tid = tid;
-	return moved[calls->count++];
+	thread->looked_for = ++calls->looks;
+	thread->tid = tid;
+	thread->count = 0;
+	return thread;
 }
 
 /* The frame that made @p call, while it still stands there; -1 when it does not, or this call is not inside of it. */

@@ -424,4 +424,15 @@ int on_cancelling(struct pt_regs *ctx)
 	return 0;
 }
 
+/* A thread has ended: another one may have its room. In a recording of all processes begins.bpf.c sees to that. */
+SEC("raw_tp/sched_process_exit")
+int on_thread_end(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	(void)ctx;
+	bpf_map_delete_elem(&threads, &id);
+	return 0;
+}
+
 char ctask_license[] SEC("license") = "GPL";

@@ -5,7 +5,7 @@
 #include "bpf/pieces.bpf.h"
 
 enum {
-	THREADS = 256, /* that call cancel(); more are not seen, and counted */
+	THREADS = 256, /* at a time that have called cancel(); more are not seen, and counted */
 	CODES = 1024,  /* functions that mean something */
 	RING_BYTES = 1 << 26,
 	ASKED_ROWS = 1 << 14, /* a power of two */

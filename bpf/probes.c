@@ -117,9 +117,13 @@ static int load(struct ctask_probes *probes, bool all, struct ctask_error *err)
 	probes->skel->rodata->one_process = !all;
 	if (all)
 		make_room(probes->skel);
+	(void)bpf_program__set_autoload(probes->skel->progs.on_thread_end, !all);
 	ret = cancels_bpf__load(probes->skel);
 	if (!ret && all)
 		ret = load_begins(probes);
+	else if (
+		!ret) /* without it there is an end to the room for threads: what is lost then is counted */
+		probes->exit = bpf_program__attach(probes->skel->progs.on_thread_end);
 	return ret ? ctask_probes_refused(CTASK_STEP_LOAD, -ret, err) : 0;
 }
 
