@@ -10,6 +10,7 @@ killed   either side is killed: nothing is in anybody's way
 guest    programs without tasks stay as they are
 run      what `ctaskctl run` says and does
 """
+import contextlib
 import json
 import os
 import resource
@@ -27,7 +28,7 @@ import churn
 import ctaskctl
 import interpreters
 from difference import differences
-from victim import Failed, Victim
+from victim import Failed, Victim, process_status
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VICTIMS = os.path.join(os.path.dirname(HERE), "victims")
@@ -196,7 +197,7 @@ def tree(interpreter):
             raise Failed("the schema says: %s" % errors)
         facts = victim.facts()
         # Inside another root the paths are those in there.
-        facts["exe"] = snapshot["process"]["exe"] if interpreter.root else facts["exe"]
+        facts["exe"] = facts["exe"][len(interpreter.root):]
         found = differences(victim.truth, snapshot, facts, before, after)
         print("%s: %s, %d tasks, stopped %d us" % (
             interpreter.name, found.told(), len(snapshot["tasks"]),
@@ -214,13 +215,13 @@ def same_cancels(path, pid):
     seen = [json.loads(line) for line in data.splitlines()]
     for record in told[:-1] + seen:
         del record["pid"]  # it may see itself by another number
+    expect("there are cancellations", len(seen) > 0, True)
     expect("cancellations", seen, told[:-1])
     expect("dropped", end["dropped"], told[-1]["dropped"])
-    if seen:
-        _, data, _ = ask(path, "cancels since=%d" % seen[-1]["id"])
-        expect("after the last", data, "")
-        _, data, _ = ask(path, "cancels since=%d" % (seen[-1]["id"] - 1))
-        expect("before the last", json.loads(data)["id"], seen[-1]["id"])
+    _, data, _ = ask(path, "cancels since=%d" % seen[-1]["id"])
+    expect("after the last", data, "")
+    _, data, _ = ask(path, "cancels since=%d" % (seen[-1]["id"] - 1))
+    expect("before the last", json.loads(data)["id"], seen[-1]["id"])
     _, data, _ = ask(path, "cancels since=x")
     expect("since what", json.loads(data)["code"], "usage")
     print("%d cancellations" % len(seen))
@@ -262,16 +263,31 @@ def hostile(interpreter):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     with Heart(interpreter) as heart:
-        path = heart.socket_of(heart.pid)
-        ask(path, "tree")
-        heart.ask("worst")
-        time.sleep(2)
-        quiet = heart.ask("worst")
+        ask(heart.socket_of(heart.pid), "tree")
+        # A machine may have other work at one time and another; whom a client holds up is held up each time.
+        for attempt in range(10):
+            late = held_up(heart)
+            if not late:
+                break
+            print("  attempt %d: %s" % (attempt, late))
+        else:
+            raise Failed(late)
+        expect("ping", heart.ask("ping"), {"pong": True})
+        expect("stderr", heart.complaints(), "")
 
-        clients, took = [], []
-        began = time.monotonic()
+
+def held_up(heart):
+    """Who had to wait while many clients behaved badly; None: nobody."""
+    path = heart.socket_of(heart.pid)
+    heart.ask("worst")
+    time.sleep(1)
+    quiet = heart.ask("worst")
+    took = []
+    began = time.monotonic()
+    with contextlib.ExitStack() as clients:
         for number in range(CLIENTS):
             client = connect(path)
+            clients.callback(client.close)
             kind = number % 5
             try:
                 if kind == 1:
@@ -284,7 +300,6 @@ def hostile(interpreter):
                     client.close()
             except OSError:
                 pass
-            clients.append(client)
             if number % 10 == 0:
                 before = time.monotonic()
                 hello, _, _ = ask(path, "hello")
@@ -293,34 +308,36 @@ def hostile(interpreter):
         before = time.monotonic()
         _, data, _ = ask(path, "tree")
         took_tree = time.monotonic() - before
-        expect("tree", json.loads(data)["schema"], "ctask.snapshot")
-        time.sleep(max(0, 2 - (time.monotonic() - began)))
+        told = json.loads(data)
+        if told.get("code") == "busy":
+            return told["text"]
+        expect("tree", told["schema"], "ctask.snapshot")
+        time.sleep(max(0, 1 - (time.monotonic() - began)))
         noisy = heart.ask("worst")
-        for client in clients:
-            client.close()
-        print("heart, lags in ms: quiet median %.2f p99 %.2f most %.2f; with %d clients median %.2f "
-              "p99 %.2f most %.2f" % (quiet["median"], quiet["p99"], quiet["most"], CLIENTS,
-                                      noisy["median"], noisy["p99"], noisy["most"]))
-        print("a good client: hello within %.1f ms, a tree within %.1f ms" % (
-            max(took) * 1000, took_tree * 1000))
-        # This machine has other work: what a stall of the loop would be is far above.
-        if noisy["median"] > quiet["median"] + 2 or noisy["most"] > max(quiet["most"], 0) + 100:
-            raise Failed("the heart was held up")
-        if max(took) > 1 or took_tree > 3:
-            raise Failed("a good client had to wait")
-        expect("ping", heart.ask("ping"), {"pong": True})
-        expect("stderr", heart.complaints(), "")
+    print("heart, lags in ms: quiet median %.2f p99 %.2f most %.2f; with %d clients median %.2f "
+          "p99 %.2f most %.2f" % (quiet["median"], quiet["p99"], quiet["most"], CLIENTS,
+                                  noisy["median"], noisy["p99"], noisy["most"]))
+    print("a good client: hello within %.1f ms, a tree within %.1f ms" % (
+        max(took) * 1000, took_tree * 1000))
+    # What a stall would be is far above: a bad client is dropped after 2 s, a deaf one after 5.
+    if noisy["median"] > 2 * quiet["median"] + 2 or noisy["most"] > 2 * quiet["most"] + 100:
+        return "the heart was held up"
+    if max(took) > 1 or took_tree > 3:
+        return "a good client had to wait"
+    return None
 
 
 def forks(interpreter):
+    children = []
     with Heart(interpreter) as heart:
         expect("next file before", heart.ask("close")["next"] < 20, True)
         for _ in range(3):
-            time.sleep(0.2)  # a busy machine sees off the last client later than the 2 ms that a fork waits
+            wait_for_rest(heart.pid)  # a fork waits only 2 ms until the last client has been seen off
             said = heart.ask("fork")
             if "child" not in said:
                 raise Failed("fork: %s" % said)
             pid = said["child"]
+            children.append(pid)
             heart.wait_for_socket(pid)
             hello, data, _ = ask(heart.socket_of(pid), "tree")
             names = [task["name"] for task in json.loads(data)["tasks"]]
@@ -335,12 +352,38 @@ def forks(interpreter):
         expect("ping", heart.ask("ping"), {"pong": True})
         complaints = [line for line in heart.complaints().split("\n") if "Warning" in line]
         expect("warnings", complaints, [])
-        print("3 children, each with its own agent, and none was warned of")
+    end = time.monotonic() + 60
+    while any(os.path.exists("/proc/%d" % pid) for pid in children):
+        if time.monotonic() > end:
+            raise Failed("the children outlive their parent")
+        time.sleep(0.01)
+    print("3 children, each with its own agent, and none was warned of")
+
+
+def wait_for_rest(pid):
+    """Until the agent's thread has no client any more, and sleeps."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for tid in os.listdir("/proc/%d/task" % pid):
+            place = "/proc/%d/task/%s" % (pid, tid)
+            try:
+                with open(place + "/comm") as file:
+                    if file.read() != "ctask\n":
+                        continue
+                links = [os.readlink("%s/fd/%s" % (place, fd)) for fd in os.listdir(place + "/fd")]
+            except OSError:
+                continue
+            if sum(link.startswith("socket:") for link in links) == 1 \
+                    and process_status("%d/task/%s" % (pid, tid), "State")[0] == "S":
+                return
+        time.sleep(0.001)
+    raise Failed("the agent is never at rest")
 
 
 def retry(action):
     """An agent that has just come back may not listen yet."""
-    for _ in range(100):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         try:
             return action()
         except (ConnectionError, FileNotFoundError):

@@ -126,6 +126,7 @@ def exact(interpreter):
 def compare_births(seen, truth, snapshot):
     """What the victim says of its tasks, and the snapshot."""
     taken = stamp(snapshot["captured_at"])
+    version = tuple(map(int, re.findall(r"\d+", snapshot["runtimes"][0]["version"])[:2]))
     tasks = {t["id"]: t for t in snapshot["tasks"]}
     requests = {}
     for one in snapshot["cancellations"]:
@@ -144,7 +145,7 @@ def compare_births(seen, truth, snapshot):
         seen.must([place.get("name"), place.get("line")] == told["at"] and
                   str(place.get("filename")).endswith("marks.py"),
                   "%s: created_at is %s, truly %s", name, place, told["at"])
-        compare_requests(seen, name, told, requests.get(told["id"], []))
+        compare_requests(seen, name, told, requests.get(told["id"], []), version)
     for one in snapshot["cancellations"]:
         seen.must(one["root"] in ids and (one["cause"] is None or one["cause"] in ids),
                   "request %s has no cause or root here", one["id"])
@@ -153,11 +154,10 @@ def compare_births(seen, truth, snapshot):
               sorted(set(requests) - known))
 
 
-def compare_requests(seen, name, told, got):
+def compare_requests(seen, name, told, got, version):
     """timed and below were asked by asyncio, and by what was asked of above."""
-    wanted = len(told["asked"]) + (name in ("timed", "below"))
-    if name == "timed":  # before 3.12 wait_for has a task of its own for what it waits for
-        wanted = min(wanted, len(got))
+    # Before 3.12 wait_for has a task of its own for what it waits for.
+    wanted = len(told["asked"]) + (name == "below" or name == "timed" and version >= (3, 12))
     if not seen.must(len(got) == wanted, "%s: %d requests, truly %d", name, len(got), wanted):
         return
     for one, asked in zip(got, told["asked"]):

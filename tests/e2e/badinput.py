@@ -208,24 +208,30 @@ def refused(checks, interpreter):
 
 
 def ends(checks, interpreter):
-    """The target is killed at a random moment of the capture."""
+    """The target is killed at a random moment of the capture, and while it is held."""
     seen = {}
-    took = None
+    took, caught = None, 0
     for n in range(40):
-        with Victim(interpreter, "churn.py", *CHURN["never-sleeps"]) as victim:
+        with Victim(interpreter, "churn.py", *CHURN["never-sleeps"]) as victim, \
+                tempfile.TemporaryFile() as told:
             if took is None:
                 start = time.monotonic()
                 ctaskctl.run("pstree", victim.pid, "--json")
                 took = time.monotonic() - start
             looking = subprocess.Popen([ctaskctl.path(), "pstree", str(victim.pid), "--json"],
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stdin=subprocess.DEVNULL, stdout=told,
                                        stderr=subprocess.PIPE)
-            time.sleep(random.uniform(0, took))
+            if n % 4 < 2:
+                time.sleep(random.uniform(0, took))
+            else:
+                caught += is_held_by(victim, looking)
             os.kill(victim.pid, signal.SIGKILL)
             if n % 2:
                 victim.process.wait()  # else it stays a zombie while it is looked at
-            out, err = looking.communicate(timeout=60)
+            _, err = looking.communicate(timeout=60)
             status = looking.returncode
+            told.seek(0)
+            out = told.read()
         seen[status] = seen.get(status, 0) + 1
         checks.done += 1
         if status not in (WHOLE, NO_PROCESS, ENDED):
@@ -234,7 +240,17 @@ def ends(checks, interpreter):
             checks.wrong("ends", "answered, but stderr says %r", err[:300])
         elif status != WHOLE and (out or err.count(b"\n") != 1):
             checks.wrong("ends", "exit status %d, stdout %r, stderr %r", status, out[:100], err[:300])
-    print("exit statuses: %s" % seen)
+    print("exit statuses: %s; %d were killed while they were held" % (seen, caught))
+    if caught < 5 or not seen.get(ENDED):
+        checks.wrong("ends", "too few ended in time to prove anything")
+
+
+def is_held_by(victim, looking):
+    """Wait until one who looks holds the victim, or has ended; whether it holds it."""
+    while looking.poll() is None:  # a thread of it is the tracer
+        if victim.status("TracerPid") != "0":
+            return True
+    return False
 
 
 TRACER = """
@@ -301,8 +317,8 @@ def held(checks, interpreter):
         with Victim(interpreter, program, *options) as victim:
             stop(victim)
             # Stopped in the very middle of an insertion, a set has no true answer: one that
-            # says so is right, but not three times in a row.
-            for _ in range(2):
+            # says so is right, but not each time.
+            for _ in range(10):
                 if ctaskctl.Answer(victim.pid).status != IN_PART:
                     break
                 os.kill(victim.pid, signal.SIGCONT)
@@ -336,9 +352,8 @@ def killed(checks, interpreter):
             holding = False
             if kills % 2:
                 time.sleep(random.uniform(0, took))
-            else:  # a thread of it is the tracer
-                while looking.poll() is None and not holding:
-                    holding = victim.status("TracerPid") != "0"
+            else:
+                holding = is_held_by(victim, looking)
             looking.kill()
             ended = looking.wait() == -signal.SIGKILL
             early += ended

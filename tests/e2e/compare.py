@@ -14,7 +14,7 @@ import time
 import ctaskctl
 import interpreters
 from difference import as_snapshot, differences
-from doctored import SCOPE_WAYS, WAIT_WAYS, WAYS
+from doctored import INSTANT_SCOPE_WAYS, INSTANT_WAYS, SCOPE_WAYS, WAIT_WAYS, WAYS
 from victim import Failed, Victim
 
 DEBUG = {"PYTHONASYNCIODEBUG": "1"}
@@ -70,10 +70,13 @@ def exactly(victim, answer):
     return 1 if found else 0
 
 
-def ways_for(victim):
+def ways_for(victim, at_an_instant):
     if "scopes" not in victim.truth:
         return WAYS
-    return WAYS + WAIT_WAYS + (SCOPE_WAYS if victim.truth["scopes"] else [])
+    found = WAYS + WAIT_WAYS + (INSTANT_WAYS if at_an_instant else [])
+    if victim.truth["scopes"]:
+        found += SCOPE_WAYS + (INSTANT_SCOPE_WAYS if at_an_instant else [])
+    return found
 
 
 def spoilt(victim, snapshot, before, after, ways):
@@ -118,11 +121,12 @@ def main(mode, name):
                 print()
                 now = time.monotonic()
                 bad |= spoilt(victim, as_snapshot(victim.truth, victim.facts(), now), now, now,
-                              ways_for(victim))
+                              ways_for(victim, at_an_instant=True))
             elif mode == "control":
                 print()
                 bad |= look(victim, lambda v, answer: spoilt(
-                    v, answer.snapshot, answer.before, answer.after, ways_for(v)))
+                    v, answer.snapshot, answer.before, answer.after,
+                    ways_for(v, at_an_instant=False)))
             elif mode == "nobody":
                 with tempfile.TemporaryDirectory() as place:  # where anybody may run it
                     os.chmod(place, 0o755)

@@ -250,8 +250,8 @@ def handles(value):
 
 
 WAIT_WAYS = [
-    ("a limit 0.2 s later", limit(later("left_s", 0.2)), "left"),
-    ("a limit 0.2 s earlier", limit(later("left_s", -0.2)), "left"),
+    ("a limit 20 s later", limit(later("left_s", 20)), "left"),
+    ("a limit 20 s earlier", limit(later("left_s", -20)), "left"),
     ("a limit lost", limit(lambda w: w.update(left_s=None)), "left"),
     ("a limit where there is none",
      some_task(lambda t: t["waiting_for"].update(left_s=5), lambda t: t["name"] == "limit-none"),
@@ -285,10 +285,10 @@ SCOPE_WAYS = [
     ("a child in another scope", child_moved, "scope-tasks"),
     ("a scope that does not know its child",
      some_scope(lambda s: s["tasks"].pop(), lambda s: s["tasks"]), "scope-tasks"),
-    ("a deadline 0.2 s later",
-     some_scope(later("deadline_in_s", 0.2), lambda s: s["deadline_in_s"]), "deadline"),
-    ("a deadline 0.2 s earlier",
-     some_scope(later("deadline_in_s", -0.2), lambda s: s["deadline_in_s"]), "deadline"),
+    ("a deadline 20 s later",
+     some_scope(later("deadline_in_s", 20), lambda s: s["deadline_in_s"]), "deadline"),
+    ("a deadline 20 s earlier",
+     some_scope(later("deadline_in_s", -20), lambda s: s["deadline_in_s"]), "deadline"),
     ("a deadline lost", some_scope(lambda s: s.update(deadline_in_s=None),
                                    lambda s: s["deadline_in_s"]), "deadline"),
     ("a group with a deadline",
@@ -302,9 +302,19 @@ def has_limit(task):
     return task["waiting_for"] and task["waiting_for"]["left_s"]
 
 
+# Noticed where it is known to the instant when the picture was taken: else as long as it took to look leaves it open.
+INSTANT_WAYS = [
+    ("a limit %s s later" % seconds, some_task(
+        lambda t, seconds=seconds: later("left_s", seconds)(t["waiting_for"]), has_limit), "left")
+    for seconds in (0.2, -0.2)]
+INSTANT_SCOPE_WAYS = [
+    ("a deadline %s s later" % seconds,
+     some_scope(later("deadline_in_s", seconds), lambda s: s["deadline_in_s"]), "deadline")
+    for seconds in (0.2, -0.2)]
+
 # Of trio and anyio: what of WAIT_WAYS is about more than asyncio, and shields and reasons.
 RUNTIME_WAYS = [
-    ("a limit 0.2 s later", some_task(lambda t: later("left_s", 0.2)(t["waiting_for"]), has_limit),
+    ("a limit 20 s later", some_task(lambda t: later("left_s", 20)(t["waiting_for"]), has_limit),
      "left"),
     ("a limit lost", some_task(lambda t: t["waiting_for"].update(left_s=None), has_limit), "left"),
     ("a limit where there is none",

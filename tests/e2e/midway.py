@@ -5,8 +5,8 @@
 A stop can fall anywhere, also between two instructions of a rebuild, when most
 of the tasks are for a moment in no set at all. A debugger makes that moment
 last. ctaskctl may say that it cannot answer, or answer in part; it must not
-give the few tasks that it finds for all. Needs gdb, and an interpreter of 3.8
-to 3.13 that kept its local symbols.
+give the few tasks that it finds for all. Just before, it must find them all.
+Needs gdb, and an interpreter of 3.8 to 3.13 that kept its local symbols.
 """
 import re
 import shutil
@@ -17,6 +17,7 @@ import tempfile
 import ctaskctl
 import interpreters
 
+FAILED, IN_PART = 1, 7
 SCRIPT = """
 set pagination off
 set confirm off
@@ -28,15 +29,18 @@ python
 import json, subprocess
 frame = gdb.selected_frame()
 so = int(frame.read_register("rdi"))
+def look(when):
+    used = int(gdb.parse_and_eval("*(long *)%%d" %% (so + 24)))
+    done = subprocess.run([%(ctaskctl)r, "pstree", str(gdb.selected_inferior().pid), "--json"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    count = len(json.loads(done.stdout.decode())["tasks"]) if done.stdout else 0
+    print(when, used, count, done.returncode, done.stderr)
+look("BEFORE")
 gdb.execute("disable")
 gdb.execute("watch *(long *)%%d" %% (so + 40))
 gdb.execute("continue")
 gdb.execute("stepi 4000")
-used = int(gdb.parse_and_eval("*(long *)%%d" %% (so + 24)))
-done = subprocess.run([%(ctaskctl)r, "pstree", str(gdb.selected_inferior().pid), "--json"],
-                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-count = len(json.loads(done.stdout.decode())["tasks"]) if done.stdout else 0
-print("RESULT", used, count, done.returncode, done.stderr)
+look("RESULT")
 end
 kill
 """
@@ -59,14 +63,19 @@ def main(name):
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
     text = done.stdout.decode("utf-8", "replace")
+    before = re.search(r"BEFORE (\d+) (\d+) (\d+) (.*)", text)
     result = re.search(r"RESULT (\d+) (\d+) (\d+) (.*)", text)
-    if not result:
+    if not before or not result:
         print("skipped: gdb does not get there: %s" % text[-500:])
         return 77
+    used, count, status = map(int, before.groups()[:3])
+    print("the set holds %d tasks; ctaskctl: status %d, %d tasks %s" % (
+        used, status, count, before.group(4)))
+    bad = status != 0 or count != used
     used, count, status = map(int, result.groups()[:3])
     print("the set holds %d tasks, its table fewer at this moment; ctaskctl: status %d, %d tasks %s" % (
         used, status, count, result.group(4)))
-    return 1 if status == 0 and count != used else 0
+    return 1 if bad or status not in (FAILED, IN_PART) or count >= used else 0
 
 
 if __name__ == "__main__":

@@ -75,6 +75,9 @@ def main(name):
         peer = {id_: (name, stack) for id_, name, stack in json.loads(
             inside(victim, "-c", ASK, str(victim.pid)))}
         table = inside(victim, "-m", "asyncio", "ps", str(victim.pid))
+    true = {t["id"] for t in victim.truth["tasks"]}
+    if seen.keys() != true:
+        wrong.append("%d tasks, truly %d" % (len(seen), len(true)))
     for id_ in sorted(seen.keys() ^ peer.keys()):
         wrong.append("%s is told by one only: %s" % (id_, seen.get(id_) or peer[id_]))
     for id_ in seen.keys() & peer.keys():

@@ -21,6 +21,7 @@ from victim import Failed, Victim
 SERVICES = {"aiohttp": "bookworm-3.11", "fastapi": "forky-3.14"}
 HELD = 20
 CLIENTS = 16
+STABLE = 6  # tasks of service.py that stay as they are
 PICTURES = int(os.environ.get("CTASK_CHURN") or 200)
 
 
@@ -86,7 +87,7 @@ def quiet(victim, port):
         if sum("hold" in f["name"] for t in true.values() for f in t["stack"][:4]) >= HELD:
             break
     wrong = []
-    for attempt in range(5):  # uvicorn looks round ten times a second: then its truth is another
+    for attempt in range(50):  # uvicorn looks round ten times a second: then its truth is another
         true = told(client)
         answer = ctaskctl.Answer(victim.pid)
         if answer.status:
@@ -118,6 +119,8 @@ def loaded(victim, port):
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     true = {i: t for i, t in told(client).items() if t["name"].startswith("stable")}
     wrong, paused, counts = [], [], []
+    if len(true) != STABLE:
+        return ["%d stable tasks" % len(true)]
     with Load(port) as load:
         while load.done < 200 and not load.failed:
             time.sleep(0.01)

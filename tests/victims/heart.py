@@ -42,7 +42,9 @@ def worst():
         most=seen[-1])
 
 
-def child(reader):
+def child(reader, writer):
+    os.close(writer)
+
     async def life():
         task = asyncio.get_running_loop().create_task(idle(), name="grown")
         await asyncio.sleep(0)
@@ -54,7 +56,7 @@ def child(reader):
     asyncio.run(life())
 
 
-def fork(loop, reader):
+def fork(loop, reader, writer):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
@@ -64,7 +66,7 @@ def fork(loop, reader):
     if pid == 0:
         try:
             asyncio.events._set_running_loop(None)
-            child(reader)
+            child(reader, writer)
         finally:
             os._exit(1)
 
@@ -88,7 +90,7 @@ async def main():
             elif word == "worst":
                 worst()
             elif word == "fork":
-                fork(loop, reader)
+                fork(loop, reader, writer)
             elif word == "task":
                 loop.create_task(idle(), name="another")
                 say(task=True)
