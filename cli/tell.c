@@ -126,6 +126,8 @@ static int tell_new(struct ctask_teller *t, struct ctask_speaker *speaker, struc
 		if (stories->stories[i].last_id <= t->told_through)
 			continue;
 		cancels.below_heading = speaker && speaker->last != t;
+		cancels.told_before =
+			history->items[stories->stories[i].item].id <= t->told_through;
 		ret = ctask_teller_speak(t, speaker, history, err);
 		if (!ret)
 			ret = ctask_render_story(&cancels, i, t->telling->render, stdout, err);

@@ -255,6 +255,10 @@ static void draw_story(struct drawing *d, const struct ctask_story *story)
 	ctask_line_words(&d->line, "  ");
 	ctask_reason_put(&d->line, d->history, d->stories, story);
 	add_times(d, story);
+	if (d->cancels->told_before) {
+		dot(&d->line);
+		ctask_line_words(&d->line, "told before, more came of it");
+	}
 	put(d);
 	if (d->options->frames && item->stack.count) {
 		begin(d);

@@ -15,6 +15,7 @@ struct ctask_cancels {
 	uint32_t last;	    /**< with has_last: tell only so many stories, the latest */
 	bool narrowed;	    /**< there may be others that nobody asked for */
 	bool below_heading; /**< the story comes right below ctask_render_heading() */
+	bool told_before;   /**< the story was told already, and more has come of it */
 };
 
 /*

@@ -611,14 +611,20 @@ START_TEST(a_story_and_its_end)
 	ck_assert_int_eq(ctask_render_story(&cancels, 0, &plain, out, NULL), 0);
 	c->outcome = CTASK_OUTCOME_RETURNED;
 	ck_assert_int_eq(ctask_render_outcome(&cancels, 0, &plain, out, NULL), 0);
+	cancels.told_before = true;
+	ck_assert_int_eq(ctask_render_story(&cancels, 0, &plain, out, NULL), 0);
 	fclose(out);
-	ck_assert_str_eq(text,
-			 "\n"
-			 "19:26:03.124  explicit: cancel() called by reaper (Task-9)  svc.py:7\n"
-			 "└─ t  main  svc.py:12  still stopping after 60 s\n"
-			 "\n"
-			 "19:27:03.123  main (t) returned a value instead, after 2.1 ms: asked "
-			 "at 19:26:03.124\n");
+	ck_assert_str_eq(
+		text, "\n"
+		      "19:26:03.124  explicit: cancel() called by reaper (Task-9)  svc.py:7\n"
+		      "└─ t  main  svc.py:12  still stopping after 60 s\n"
+		      "\n"
+		      "19:27:03.123  main (t) returned a value instead, after 2.1 ms: asked "
+		      "at 19:26:03.124\n"
+		      "\n"
+		      "19:26:03.124  explicit: cancel() called by reaper (Task-9)  svc.py:7 · told "
+		      "before, more came of it\n"
+		      "└─ t  main  svc.py:12  returned a value instead, after 2.1 ms\n");
 	free(text);
 	ctask_stories_destroy(stories);
 	ctask_history_destroy(history);
