@@ -79,8 +79,9 @@ static bool is_function(const struct ctask_frame *frame, const char *const *name
 static uint32_t asking_place(const struct ctask_history *history,
 			     const struct ctask_cancellation *item)
 {
+	/* uvloop has no functions of its own on the stack: only what runs it. */
 	static const char *const loop[] = { "_run", "_run_once", "run_forever",
-					    "run_until_complete" };
+					    "run_until_complete", "run" };
 	const struct ctask_stack *stack = &item->stack;
 	uint32_t own = find_own(history, stack, 0);
 

@@ -375,6 +375,8 @@ static const struct {
 	  "<module>:90 >run:1 >Handle._run:2", 0 },
 	{ CTASK_ORIGIN_EXPLICIT, CTASK_THROUGH_NONE, CTASK_REQUESTER_CALLBACK, "w:1",
 	  "<module>:90 >run:1 >Handle._run:2 on_close:8", 8 },
+	{ CTASK_ORIGIN_UNKNOWN, CTASK_THROUGH_NONE, CTASK_REQUESTER_CALLBACK, "w:1",
+	  "<module>:90 serve:86 >Runner.run:1 >CancelScope._timeout:2", 0 },
 	/* But code around the loop did. */
 	{ CTASK_ORIGIN_SHUTDOWN, CTASK_THROUGH_RUNNER, CTASK_REQUESTER_RUNNER, "w:1",
 	  "<module>:90 >run:1 >run_until_complete:2", 90 },
