@@ -155,11 +155,16 @@ struct py_object *ctask_trio_task_now(bool *ret_runs)
 	return py_isinstance(found[0], fields[CTASK_TASK_CORO].type) ? found[0] : NULL;
 }
 
-/* The exceptions of a group: of ExceptionGroup, or of what trio had before there were any. */
+/*
+ * The exceptions of a group: of ExceptionGroup, or of what trio had before there were any. In the package exceptiongroup, which
+ * has them for 3.8 to 3.10, "exceptions" is a property that makes a copy.
+ */
 static struct py_object *exceptions_of(struct py_object *exception)
 {
 	struct py_object *all = ctask_python_lend(exception, "exceptions");
 
+	if (!all)
+		all = ctask_python_lend(exception, "_exceptions");
 	if (!py_is(all, ctask_py.PyTuple_Type) && !py_is(all, ctask_py.PyList_Type))
 		return NULL;
 	return all;

@@ -9,6 +9,7 @@ elsewhere  what another interpreter of the process cancels is not recorded, but 
 memory     where it finds no room, there is no history, rather than one in which nothing happened
 size       the largest history can be read
 forks      a fork takes no longer without the socket's name, and the agent is back after the next step
+groups     before Python 3.11, a task of trio's that ends with a group of Cancelled was cancelled
 errors     exceptions with much to say hold nobody up, and Python has nothing to warn of
 Exit status 0, 1 when something is wrong, 77 when it cannot be tried here.
 """
@@ -171,6 +172,17 @@ def forks(interpreter):
             print("%.1f ms" % (min(running.said["took"]) * 1000))
 
 
+def groups(interpreter):
+    packages = os.path.join(interpreters.SUITES, "bookworm/usr/lib/python3/dist-packages")
+    if not os.path.isdir(packages + "/exceptiongroup"):
+        raise Failed("there is no %s/exceptiongroup" % packages)
+    with Running(interpreter, "groups", environment={"PYTHONPATH": packages}) as running:
+        expect("it is there", running.said, {"cancelled": True})
+        status, records, _ = running.cancels()
+        ends = sorted(record["outcome"]["state"] for record in records)
+        expect("outcomes", ends, ["absorbed"] + 3 * ["cancelled"])
+
+
 def errors(interpreter):
     with Running(interpreter, "errors", flags=["-b"]) as running:
         took = running.said["took"]
@@ -184,7 +196,8 @@ def errors(interpreter):
         print("at most %.1f ms" % (max(took) * 1000))
 
 
-PARTS = {f.__name__: f for f in (leaving, codes, scopes, elsewhere, memory, size, forks, errors)}
+PARTS = {f.__name__: f for f in (
+    leaving, codes, scopes, elsewhere, memory, size, forks, groups, errors)}
 
 
 def main(part, name):

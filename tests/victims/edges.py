@@ -201,6 +201,26 @@ def errors():
 
 
 @part
+def groups():
+    """A task of trio's with children is cancelled: it ends with a group of Cancelled."""
+    import trio
+
+    async def family():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 1000)
+            nursery.start_soon(trio.sleep, 1000)
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(family)
+            await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        tell(cancelled=True)
+        stay()
+    trio.run(main)
+
+
+@part
 def threads(count):
     """Each has a loop and cancels one task; one after the other."""
     asyncio.run(nothing())
