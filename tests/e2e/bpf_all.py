@@ -42,6 +42,16 @@ def check(what, is_so, told=""):
         print("%s: %s" % (what, told))
 
 
+def until(is_so):
+    """Whether it becomes so."""
+    end = time.monotonic() + SECONDS
+    while not is_so():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 class Brood(Victim):
     def __init__(self, interpreter, **how):
         super().__init__(interpreter, "brood.py", **how)
@@ -300,10 +310,7 @@ def pstree(interpreter):
             check("before", marks(pid) == [], marks(pid))
             follower = Follower(pid, "--source=bpf")
             victim.ask("hold", name)
-            end = time.monotonic() + SECONDS
-            while marks(pid) != want and time.monotonic() < end:
-                time.sleep(0.01)
-            check("meanwhile", marks(pid) == want, marks(pid))
+            check("meanwhile", until(lambda: marks(pid) == want), marks(pid))
             check("a link while it is recorded", [n[-4:] for n in place()] == [".now"], place())
             again = Follower(pid, "--source=bpf")
             check("two at once", marks(pid) == want, marks(pid))
@@ -318,12 +325,13 @@ def pstree(interpreter):
                       name == "Task-99" or marks(pid) == [], marks(pid))
             # A recorder that is killed leaves a link that leads nowhere.
             follower = Follower(pid, "--source=bpf")
+            check("a link", until(lambda: [n for n in place() if n.endswith(".now")]), place())
             follower.process.kill()
             follower.finish(how=None)
-            check("a link that leads nowhere", place(), place())
+            check("a link that leads nowhere", [n for n in place() if n.endswith(".now")], place())
             marks(pid)
-            check("is thrown away", [n[-4:] for n in place()] != [".now"], place())
-        ctaskctl.Answer(os.getpid())
+            check("is thrown away", not [n for n in place() if n.endswith(".now")], place())
+        ctaskctl.Answer(os.getpid())  # which clears up
         check("nothing is left of a process that has ended", place() == [], place())
 
 
