@@ -29,6 +29,9 @@ enum {
 	SEE_OFF_MS = 2, /* that a client who has its reply takes to be gone */
 };
 
+/* The thread is asked to end, and does: only before that can it be asked to stay. */
+enum ending { STAYS, ASKED_TO_END, ENDS };
+
 /*
  * All of it is the thread's, but for what is marked: a program forks at any
  * moment, and the child must be able to forget it all without a lock.
@@ -50,7 +53,7 @@ static struct {
 
 	pid_t pid;	/* whose all this is; 0 = nobody's. Atomic */
 	int thread;	/* native id, 0 = it has ended, or not begun. Atomic */
-	bool ends;	/* the thread is asked to end. Atomic */
+	uint32_t ends;	/* enum ending. Atomic */
 	bool is_served; /* somebody is a client now. Atomic */
 } serve;
 
@@ -350,6 +353,12 @@ static void serve_client(struct ctask_client *client, short events)
 		ctask_client_end(client);
 }
 
+static bool change_ending(uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&serve.ends, &from, to, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
 /* False when there is nothing more that this thread could do. */
 static bool serve_round(void)
 {
@@ -357,10 +366,10 @@ static bool serve_round(void)
 	int ready;
 
 	prepare(&wait);
-	if (__atomic_load_n(&serve.ends, __ATOMIC_SEQ_CST))
+	if (change_ending(ASKED_TO_END, ENDS))
 		return false;
 	ready = poll(wait.of, CTASK_CLIENTS_MAX + 2, wait.timeout_ms);
-	if (__atomic_load_n(&serve.ends, __ATOMIC_SEQ_CST))
+	if (change_ending(ASKED_TO_END, ENDS))
 		return false;
 	if (serve.deaf_until_ns && now_ns() >= serve.deaf_until_ns)
 		serve.deaf_until_ns = 0;
@@ -477,7 +486,7 @@ int ctask_serve_start(struct ctask_history_header *history, int fd)
 		.tmp = keep_setting("TMPDIR", serve.tmp),
 	};
 	ctask_answer_locate();
-	serve.ends = false;
+	serve.ends = STAYS;
 	serve.pid = getpid();
 	__atomic_store_n(&serve.thread, -1, __ATOMIC_SEQ_CST);
 	ret = start_thread();
@@ -514,7 +523,8 @@ void ctask_serve_forget(void)
 	ctask_seat_forget(&serve.next_seat);
 	serve.memory = (struct ctask_own){ 0 };
 	serve.job = 0;
-	serve.job_given_up = serve.is_served = serve.ends = false;
+	serve.job_given_up = serve.is_served = false;
+	serve.ends = STAYS;
 	serve.deaf_until_ns = 0;
 	serve.pid = serve.thread = 0;
 }
@@ -523,7 +533,7 @@ void ctask_serve_end(void)
 {
 	if (!serve.pid || getpid() != serve.pid)
 		return;
-	__atomic_store_n(&serve.ends, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&serve.ends, ASKED_TO_END, __ATOMIC_SEQ_CST);
 	ctask_seat_remove_name(&serve.seat);
 }
 
@@ -600,14 +610,16 @@ bool ctask_serve_step_aside(void)
 			return false;
 		sched_yield();
 	}
-	__atomic_store_n(&serve.ends, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&serve.ends, ASKED_TO_END, __ATOMIC_SEQ_CST);
 	ended = wait_for_end(thread);
 	errno = saved;
-	if (!ended) {
-		/* It has not noticed: let it stay, unless it is too late for that. */
-		__atomic_store_n(&serve.ends, false, __ATOMIC_SEQ_CST);
+	/* It has not noticed: let it stay, unless it is too late for that. */
+	if (!ended && change_ending(ASKED_TO_END, STAYS))
 		return false;
-	}
+	while (!ended && __atomic_load_n(&serve.ends, __ATOMIC_SEQ_CST) == ENDS)
+		ended = !__atomic_load_n(&serve.thread, __ATOMIC_SEQ_CST) || sched_yield();
+	if (!ended)
+		return false;
 	(void)ctask_own_forget_table();
 	serve.pid = 0;
 	return true;
