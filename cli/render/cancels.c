@@ -443,8 +443,9 @@ static void draw_verdict(struct drawing *d)
 
 	begin_whole(d);
 	if (s->record_count == 0) {
-		ctask_line_words(line, d->cancels->narrowed ? "no such cancellation"
-							    : "nothing has been cancelled");
+		ctask_line_words(line, d->cancels->narrowed  ? "no such cancellation"
+				       : d->history->dropped ? "no cancellation is on record"
+							     : "nothing has been cancelled");
 	} else {
 		add_count(line, s->record_count, "request to stop", "requests to stop");
 		ctask_line_words(line, ", from ");
@@ -455,8 +456,8 @@ static void draw_verdict(struct drawing *d)
 		dot(line);
 		ctask_line_style(line, CTASK_STYLE_NOTE);
 		ctask_line_number(line, d->history->dropped);
-		ctask_line_words(line, d->history->dropped == 1 ? " older one is no longer kept"
-								: " older ones are no longer kept");
+		ctask_line_words(line, d->history->dropped == 1 ? " is" : " are");
+		ctask_line_words(line, " missing: no longer kept, or not recorded");
 		ctask_line_style(line, CTASK_STYLE_PLAIN);
 	}
 	put(d);

@@ -46,6 +46,18 @@ START_TEST(nothing)
 }
 END_TEST
 
+/* Something has, and was not recorded: another interpreter of the process did it. */
+START_TEST(nothing_on_record)
+{
+	struct ctask_history *history = asked_history();
+
+	history->dropped = 1;
+	assert_text(history, plain,
+		    HEADING "18:26:03\nno cancellation is on record · 1 is missing: no longer kept, "
+			    "or not recorded\n");
+}
+END_TEST
+
 /* The sketch of the design. */
 static struct ctask_history *sketch(void)
 {
@@ -97,7 +109,7 @@ START_TEST(in_ascii_not_folded)
 		"python3 svc.py   pid 4242 (7 in its container) - CPython 3.13.5 - recorded since "
 		"2026-11-21 18:26:03\n"
 		"3 requests to stop, from 1 event: 1 swallowed by store_result (store), 2 ended as "
-		"asked - 12 older ones are no longer kept\n"
+		"asked - 12 are missing: no longer kept, or not recorded\n"
 		"\n"
 		"2026-11-21 19:26:03.124  timeout: 1.0 s passed in handler (Task-3)  svc.py:67\n"
 		"`- 1  0x7f0000000100  Task-3  handler  svc.py:67                       taken back "
@@ -637,6 +649,7 @@ int main(void)
 
 	setenv("TZ", "UTC0", 1);
 	tcase_add_test(tests, nothing);
+	tcase_add_test(tests, nothing_on_record);
 	tcase_add_test(tests, a_timeout);
 	tcase_add_test(tests, in_ascii_not_folded);
 	tcase_add_test(tests, swallowed_twice);
