@@ -53,8 +53,9 @@ START_TEST(nothing_on_record)
 
 	history->dropped = 1;
 	assert_text(history, plain,
-		    HEADING "18:26:03\nno cancellation is on record · 1 is missing: no longer kept, "
-			    "or not recorded\n");
+		    HEADING
+		    "18:26:03\nno cancellation is on record · 1 is missing: no longer kept, "
+		    "or not recorded\n");
 }
 END_TEST
 
