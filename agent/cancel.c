@@ -45,10 +45,7 @@ static __thread uint32_t innermost __attribute__((tls_model("initial-exec")));
 
 /* --- when constructs were entered --- */
 
-static struct entered {
-	const void *construct;
-	double at; /* monotonic clock */
-} * entered;
+static struct ctask_recent *entered; /* constructs */
 
 int ctask_cancel_make(void)
 {
@@ -110,22 +107,19 @@ static void call_ends(const struct ctask_call *call)
 	free_calls = call->entry;
 }
 
-static struct entered *entered_slot(const void *construct)
-{
-	return &entered[((uintptr_t)construct >> 4) * 0x9e3779b97f4a7c15ull >> 50 & (ENTERED - 1)];
-}
-
 /* NAN when it is not known. */
 static double entered_at(const void *construct)
 {
-	const struct entered *slot = entered_slot(construct);
+	const struct ctask_recent *slot =
+		ctask_recent_find(entered, sizeof(*entered), ENTERED, construct);
 
-	return construct && slot->construct == construct ? slot->at : NAN;
+	return slot ? slot->at : NAN;
 }
 
 void ctask_cancel_entered(void)
 {
 	const struct ctask_code_facts *facts;
+	struct ctask_recent *slot;
 	struct ctask_seen seen;
 	struct py_object *construct;
 
@@ -133,8 +127,10 @@ void ctask_cancel_entered(void)
 		return;
 	ctask_place_of(seen.code, seen.lasti, &facts);
 	construct = facts->is_enter ? ctask_frame_local(seen.frame, 0) : NULL;
-	if (construct)
-		*entered_slot(construct) = (struct entered){ construct, ctask_monotonic() };
+	if (!construct)
+		return;
+	slot = ctask_recent_take(entered, sizeof(*entered), ENTERED, construct);
+	*slot = (struct ctask_recent){ construct, ctask_monotonic() };
 }
 
 /* --- what a call knows --- */

@@ -30,8 +30,8 @@ struct link {
 };
 
 static struct entered {
-	const void *scope, *construct;
-	double at;
+	struct ctask_recent scope;
+	const void *construct;
 	enum ctask_through through; /* of the construct */
 	bool own;
 } * entered;
@@ -265,42 +265,46 @@ void ctask_level_call_forget(const void *scope)
 	call_count--;
 }
 
-static struct entered *entered_slot(const void *scope)
+static struct entered *entered_of(const void *scope)
 {
-	return &entered[((uintptr_t)scope >> 4) * 0x9e3779b97f4a7c15ull >> 50 & (ENTERED - 1)];
+	return ctask_recent_find(entered, sizeof(*entered), ENTERED, scope);
 }
 
 void ctask_level_enter(const void *scope, const void *construct, enum ctask_through through)
 {
-	*entered_slot(scope) =
-		(struct entered){ scope, construct, ctask_monotonic(), through, false };
+	struct entered *slot = ctask_recent_take(entered, sizeof(*entered), ENTERED, scope);
+
+	*slot = (struct entered){ { scope, ctask_monotonic() }, construct, through, false };
 }
 
 void ctask_level_is_own(const void *scope)
 {
-	entered_slot(scope)->own = true;
+	struct entered *slot = entered_of(scope);
+
+	if (slot)
+		slot->own = true;
 }
 
 bool ctask_level_owned(const void *scope)
 {
-	const struct entered *slot = entered_slot(scope);
+	const struct entered *slot = entered_of(scope);
 
-	return slot->scope == scope && slot->own;
+	return slot && slot->own;
 }
 
 void ctask_level_leave(const void *scope)
 {
-	struct entered *slot = entered_slot(scope);
+	struct entered *slot = entered_of(scope);
 
-	if (slot->scope == scope)
-		slot->scope = NULL;
+	if (slot)
+		slot->scope.key = NULL;
 }
 
 const void *ctask_level_construct(const void *scope, enum ctask_through *ret_through)
 {
-	const struct entered *slot = entered_slot(scope);
+	const struct entered *slot = entered_of(scope);
 
-	if (slot->scope != scope)
+	if (!slot)
 		return NULL;
 	*ret_through = slot->through;
 	return slot->construct;
@@ -308,7 +312,7 @@ const void *ctask_level_construct(const void *scope, enum ctask_through *ret_thr
 
 double ctask_level_entered_at(const void *scope)
 {
-	const struct entered *slot = entered_slot(scope);
+	const struct entered *slot = entered_of(scope);
 
-	return slot->scope == scope ? slot->at : NAN;
+	return slot ? slot->scope.at : NAN;
 }
