@@ -19,6 +19,7 @@
 #include "agent/tasks.h"
 #include "agent/text.h"
 #include "model/classify.h"
+#include "model/recent.h"
 
 enum {
 	TEXT_MAX = 2048, /* bytes of a text that is made, or made over */
@@ -111,7 +112,7 @@ static void call_ends(const struct ctask_call *call)
 static double entered_at(const void *construct)
 {
 	const struct ctask_recent *slot =
-		ctask_recent_find(entered, sizeof(*entered), ENTERED, construct);
+		ctask_recent_find(entered, sizeof(*entered), ENTERED, (uintptr_t)construct);
 
 	return slot ? slot->at : NAN;
 }
@@ -129,8 +130,8 @@ void ctask_cancel_entered(void)
 	construct = facts->is_enter ? ctask_frame_local(seen.frame, 0) : NULL;
 	if (!construct)
 		return;
-	slot = ctask_recent_take(entered, sizeof(*entered), ENTERED, construct);
-	*slot = (struct ctask_recent){ construct, ctask_monotonic() };
+	slot = ctask_recent_take(entered, sizeof(*entered), ENTERED, (uintptr_t)construct);
+	*slot = (struct ctask_recent){ (uintptr_t)construct, ctask_monotonic() };
 }
 
 /* --- what a call knows --- */

@@ -7,6 +7,7 @@
 
 #include "agent/lock.h"
 #include "agent/slots.h"
+#include "model/recent.h"
 
 enum {
 	CALLS = 1 << 12,     /* scopes that were cancelled and not left; a power of two */
@@ -267,14 +268,17 @@ void ctask_level_call_forget(const void *scope)
 
 static struct entered *entered_of(const void *scope)
 {
-	return ctask_recent_find(entered, sizeof(*entered), ENTERED, scope);
+	return ctask_recent_find(entered, sizeof(*entered), ENTERED, (uintptr_t)scope);
 }
 
 void ctask_level_enter(const void *scope, const void *construct, enum ctask_through through)
 {
-	struct entered *slot = ctask_recent_take(entered, sizeof(*entered), ENTERED, scope);
+	struct entered *slot =
+		ctask_recent_take(entered, sizeof(*entered), ENTERED, (uintptr_t)scope);
 
-	*slot = (struct entered){ { scope, ctask_monotonic() }, construct, through, false };
+	*slot = (struct entered){
+		{ (uintptr_t)scope, ctask_monotonic() }, construct, through, false
+	};
 }
 
 void ctask_level_is_own(const void *scope)
@@ -297,7 +301,7 @@ void ctask_level_leave(const void *scope)
 	struct entered *slot = entered_of(scope);
 
 	if (slot)
-		slot->scope.key = NULL;
+		slot->scope.key = 0;
 }
 
 const void *ctask_level_construct(const void *scope, enum ctask_through *ret_through)

@@ -51,37 +51,6 @@ void ctask_slots_free(void *slots, size_t size, uint32_t room, void *slot)
 	}
 }
 
-enum { PLACES = 8 }; /* of one key */
-
-static const struct ctask_recent *recent_at(void *slots, size_t size, uint32_t at)
-{
-	return (const struct ctask_recent *)(const void *)slot_at(slots, size, at);
-}
-
-void *ctask_recent_find(void *slots, size_t size, uint32_t room, const void *key)
-{
-	uint32_t first = home_of(key, room) & ~(uint32_t)(PLACES - 1);
-
-	for (uint32_t at = first; key && at < first + PLACES; at++)
-		if (recent_at(slots, size, at)->key == key)
-			return slot_at(slots, size, at);
-	return NULL;
-}
-
-void *ctask_recent_take(void *slots, size_t size, uint32_t room, const void *key)
-{
-	uint32_t first = home_of(key, room) & ~(uint32_t)(PLACES - 1), best = first;
-	void *found = ctask_recent_find(slots, size, room, key);
-
-	for (uint32_t at = first; !found && at < first + PLACES; at++) {
-		if (!recent_at(slots, size, at)->key)
-			return slot_at(slots, size, at);
-		if (recent_at(slots, size, at)->at < recent_at(slots, size, best)->at)
-			best = at;
-	}
-	return found ? found : slot_at(slots, size, best);
-}
-
 void *ctask_reserve(size_t bytes)
 {
 	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -8,6 +8,7 @@
 
 #include "bpf/objects.h"
 #include "bpf/tasks.h"
+#include "model/recent.h"
 
 enum {
 	SETTLED_AT_ONCE = 64,
@@ -32,11 +33,8 @@ struct ctask_requests {
 	struct ctask_asked_book book;
 	struct asked *tasks, *coros;
 	double last_look;
-	struct ctask_stack_seen chain; /* reused */
-	struct entered {
-		uint64_t construct;
-		double at;
-	} entered[ENTERED];
+	struct ctask_stack_seen chain;	      /* reused */
+	struct ctask_recent entered[ENTERED]; /* constructs */
 };
 
 static double monotonic(void)
@@ -274,20 +272,20 @@ uint64_t ctask_requests_newest(struct ctask_requests *r, uint64_t task)
 	return record ? record->id : 0;
 }
 
-static struct entered *entered_slot(struct ctask_requests *r, uint64_t construct)
-{
-	return &r->entered[(construct >> 4) * 0x9e3779b97f4a7c15ull >> 50 & (ENTERED - 1)];
-}
-
 void ctask_requests_note_entered(struct ctask_requests *r, uint64_t construct, double now)
 {
-	if (construct)
-		*entered_slot(r, construct) = (struct entered){ construct, now };
+	struct ctask_recent *slot;
+
+	if (!construct)
+		return;
+	slot = ctask_recent_take(r->entered, sizeof(*r->entered), ENTERED, construct);
+	*slot = (struct ctask_recent){ construct, now };
 }
 
 double ctask_requests_entered(struct ctask_requests *r, uint64_t construct)
 {
-	const struct entered *slot = entered_slot(r, construct);
+	const struct ctask_recent *slot =
+		ctask_recent_find(r->entered, sizeof(*r->entered), ENTERED, construct);
 
-	return construct && slot->construct == construct ? slot->at : NAN;
+	return slot ? slot->at : NAN;
 }
