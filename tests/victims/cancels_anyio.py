@@ -368,7 +368,7 @@ def deadline_that_was_changed(s):
         async with anyio.create_task_group() as top:
             s.child(top, worker, "worker")
         timed_out(s, "worker", "worker:nap", "limit", 0.05,
-                  scope=through("cancel_scope", "limit", 0.05, known=False))
+                  scope=through("cancel_scope", "limit", 0.05, known=False, moved=True))
 
     return main
 

@@ -836,8 +836,9 @@ def timeout_and_a_stop(s):
         await s.ended(task)
         assert task.cancelled()
         s.asked("worker", "sleep < worker:nap", by=callback("Timeout._on_timeout"), why="timeout",
-                scope=Either(through("timeout", "limit", -1, known=False, elapsed=0),
-                             through("timeout", "limit", 0, known=False)), stack=ON_TIMEOUT,
+                scope=Either(through("timeout", "limit", -1, known=False, elapsed=0, moved=True),
+                             through("timeout", "limit", 0, known=False, moved=True)),
+                stack=ON_TIMEOUT,
                 ends="absorbed", label="deadline")
         s.asked("worker", "sleep < worker:nap", by=callback("=Task.cancel"), stack="loop",
                 label="stop")

@@ -527,8 +527,9 @@ def stop_and_a_timeout(s):
                 # The first 3.11s count wrong and turn it into a TimeoutError all the same.
                 ends="cancelled" if task.cancelled() else "raised")
         s.asked("worker", "sleep < worker:nap", by=callback("Timeout._on_timeout"), why="timeout",
-                scope=Either(through("timeout", "limit", -1, known=False, elapsed=0),
-                             through("timeout", "limit", 0, known=False)), stack=ON_TIMEOUT,
+                scope=Either(through("timeout", "limit", -1, known=False, elapsed=0, moved=True),
+                             through("timeout", "limit", 0, known=False, moved=True)),
+                stack=ON_TIMEOUT,
                 ends="absorbed", label="deadline")
 
     return main

@@ -153,7 +153,7 @@ def deadlines_that_were_changed(s):
                 async with trio.open_nursery() as nursery:
                     s.child(nursery, worker, name, name, made, lambda: now() + 0.06)
                 timed_out(s, name, "worker:nap", name, 0.06,
-                          scope=through("cancel_scope", name, 0.06, known=False))
+                          scope=through("cancel_scope", name, 0.06, known=False, moved=True))
 
     return main
 
@@ -172,7 +172,7 @@ def deadline_moved_by_another(s):
             await trio.sleep(0.1)
             scopes[0].deadline = trio.current_time() + 0.05
         timed_out(s, "worker", "worker:nap", "limit", 0.15,
-                  scope=through("cancel_scope", "limit", 0.2, known=False, elapsed=0.1))
+                  scope=through("cancel_scope", "limit", 0.2, known=False, elapsed=0.1, moved=True))
 
     scopes = []
     return main
