@@ -13,11 +13,7 @@
 /** The agent's history; its header is NULL while there is none. */
 extern struct ctask_writer ctask_writer;
 
-enum {
-	CTASK_HISTORY_BYTES_DEFAULT = 4 << 20,
-	CTASK_HISTORY_BYTES_MIN = 256 << 10,
-	CTASK_HISTORY_BYTES_MAX = 250 << 20
-};
+enum { CTASK_HISTORY_BYTES_DEFAULT = 4 << 20 };
 
 /** Make the history, @p bytes large without births. 0 or -errno. */
 int ctask_history_make(size_t bytes, const char *python_version);

@@ -1,4 +1,5 @@
 /* cmd_run.c - ctaskctl run: start a program with the agent in it. */
+#include <ctask/history.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,6 @@
 enum { EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 enum { OPTION_AGENT = 0x500, OPTION_DIR, OPTION_HISTORY_SIZE };
-
-enum { HISTORY_BYTES_LEAST = 256 << 10, HISTORY_BYTES_MOST = 250 << 20 };
 
 struct args {
 	const char *agent, *dir;
@@ -46,8 +45,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		args->dir = arg;
 		return 0;
 	case OPTION_HISTORY_SIZE:
-		args->history_bytes = ctask_usage_number(state, "--history-size, in bytes,", arg,
-							 HISTORY_BYTES_LEAST, HISTORY_BYTES_MOST);
+		args->history_bytes =
+			ctask_usage_number(state, "--history-size, in bytes,", arg,
+					   CTASK_HISTORY_BYTES_MIN, CTASK_HISTORY_BYTES_MAX);
 		return 0;
 	case ARGP_KEY_ARG:
 		args->command = state->argv + state->next - 1;

@@ -30,6 +30,9 @@
 enum {
 	CTASK_HISTORY_VERSION = 1,
 	CTASK_HISTORY_FILE_BYTES_MAX = 1 << 28, /**< what is larger is none */
+	/* What may be asked for, without births. */
+	CTASK_HISTORY_BYTES_MIN = 256 << 10,
+	CTASK_HISTORY_BYTES_MAX = 250 << 20,
 };
 
 /** Text in all areas is UTF-8 with two additions: U+0000 is C0 80, and a lone surrogate its three bytes. */
