@@ -517,11 +517,7 @@ MODES = {f.__name__: f for f in (tree, busy, hostile, forks, killed, guest, run)
 
 
 def main(mode, name):
-    try:
-        interpreter = Hosting(interpreters.named(name))
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("FAILED" if missing.demanded else "skip", missing))
-        return 1 if missing.demanded else 77
+    interpreter = Hosting(interpreters.wanted(name))
     try:
         MODES[mode](interpreter)
     except Failed as failed:

@@ -423,11 +423,7 @@ MODES = {"exact": exact, "births": births, "marks": marks, "refused": refused, "
 
 
 def main(mode, name):
-    try:
-        interpreter = Hosting(interpreters.named(name))
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = Hosting(interpreters.wanted(name))
     bad = MODES[mode](interpreter)
     return 77 if bad is None else 1 if bad else 0
 

@@ -406,11 +406,7 @@ PARTS = {"words": words, "refused": refused, "ends": ends, "traced": traced, "he
 
 
 def main(part, name="bookworm-3.11"):
-    try:
-        interpreter = interpreters.named(name)
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = interpreters.wanted(name)
     checks = Checks()
     PARTS[part](checks, interpreter)
     return checks.end(part)

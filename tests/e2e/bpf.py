@@ -10,6 +10,7 @@
     ends       SIGINT, SIGTERM, --duration, a reader that goes, a target that ends
     runtimes   targets without asyncio
     refused    rights that are missing, and kernels that lack something
+    threads    more threads, one after the other, than the probes know at a time: none is missed
     overlay    a target in a container's kind of file system, which we do not see
 
 Exit status 0 when all is right, 1 when not, 77 when it cannot be tried here. CTASK_CYCLES (1000 for the
@@ -32,6 +33,7 @@ import interpreters
 from victim import Failed, Victim
 
 CYCLES = int(os.environ.get("CTASK_CYCLES") or 12)
+THREADS = 300  # more than the probes know at a time
 STORM = 50000  # cancels: that takes longer than to see the first, and to kill; else twice as many
 WHOLE, FAILED, USAGE, NO_PROCESS, NOT_PERMITTED, NO_RUNTIME, ENDED, IN_PART = range(8)
 BREAKPOINT = 0xcc  # int3: what a uprobe puts in place of an instruction's first byte
@@ -532,8 +534,32 @@ def overlay(interpreter):
         print("on an overlay: %d requests" % len(seen))
 
 
+def threads(interpreter):
+    interpreter.bring_in()
+    target = subprocess.Popen(interpreter.command("edges.py", "threads", str(THREADS)), cwd="/",
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        target.stdout.readline()
+        follower = Follower(target.pid)
+        target.stdin.write(b"go\n")
+        target.stdin.flush()
+        target.stdout.readline()
+        status, lines, errors = follower.finish(signal.SIGINT)
+    finally:
+        target.stdin.close()
+        target.wait(60)
+        target.stdout.close()
+        interpreter.clean_up()
+    seen = requests(lines)
+    check("the follower", status == WHOLE and not errors and lines[0]["schema"] == "ctask.attached",
+          "status %d, %r" % (status, errors))
+    check("threads", (len(seen), lines[-1]["dropped"]) == (THREADS, 0),
+          "%d of %d, dropped %d" % (len(seen), THREADS, lines[-1]["dropped"]))
+    print("%d requests of as many threads" % len(seen))
+
+
 PARTS = {function.__name__: function for function in (
-    cycles, killed, two, lost, unchanged, ends, runtimes, refused, overlay)}
+    cycles, killed, two, lost, unchanged, ends, runtimes, refused, threads, overlay)}
 
 
 def main(part, name):

@@ -358,11 +358,7 @@ def started(interpreter, levels, mode, words):
 def main(called, name, words):
     levels, mode = flavour(called)
     ways = spoilt.LEVEL_WAYS if levels else spoilt.WAYS
-    try:
-        interpreter = interpreters.named(name)
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = interpreters.wanted(name)
     lacking = ctaskctl.lacking_for_probes() if mode.startswith("bpf") else None
     if lacking:
         print("skipped: " + lacking)

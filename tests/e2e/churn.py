@@ -173,11 +173,7 @@ def rate(victim):
 
 
 def main(mode, name):
-    try:
-        interpreter = interpreters.named(name)
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = interpreters.wanted(name)
     wrong, facts, schema = 0, [], []
     with Victim(interpreter, *MODES[mode]) as victim:
         start = rate(victim)

@@ -99,11 +99,7 @@ def spoilt(victim, snapshot, before, after, ways):
 
 
 def main(mode, name):
-    try:
-        interpreter = interpreters.named(name)
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = interpreters.wanted(name)
     if interpreter.version < FROM.get(mode, (3,)):
         print("skipped: %s is not in Python %d.%d" % ((mode,) + interpreter.version))
         return 77

@@ -177,11 +177,7 @@ def compare_own_tests(interpreter):
 
 
 def main(parts, name):
-    try:
-        interpreter = interpreters.named(name)
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = interpreters.wanted(name)
     if parts == ["asyncio"]:
         return compare_own_tests(interpreter)
     interpreter.agent = agent_path()  # so that it is brought in, too

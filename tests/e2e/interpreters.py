@@ -126,6 +126,15 @@ def named(name):
                      % (name, " ".join(i.name for i in ALL)))
 
 
+def wanted(name):
+    """The interpreter of that name; where there is none, the test ends: skipped, or failed if it is demanded."""
+    try:
+        return named(name)
+    except Missing as missing:
+        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
+        sys.exit(1 if missing.demanded else 77)
+
+
 if __name__ == "__main__":
     for interpreter in ALL:
         try:

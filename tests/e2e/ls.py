@@ -148,11 +148,7 @@ MODES = {"list": list_, "schema": schema}
 
 
 def main(mode, name):
-    try:
-        interpreter = interpreters.named(name)
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = interpreters.wanted(name)
     if os.geteuid() != 0:
         print("skipped: needs root")
         return 77

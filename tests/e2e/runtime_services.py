@@ -112,11 +112,7 @@ def wrongs(answer, service, began):
 
 
 def main(service, name):
-    try:
-        interpreter = interpreters.named(name)
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = interpreters.wanted(name)
     bad = []
     with Victim(interpreter, FILE, "--" + service) as victim:
         port = int(victim.line(30))

@@ -113,11 +113,7 @@ def nonsense(victim):
 
 
 def main(mode, name):
-    try:
-        interpreter = interpreters.named(name)
-    except interpreters.Missing as missing:
-        print("%s: %s" % ("not there" if missing.demanded else "skipped", missing))
-        return 1 if missing.demanded else 77
+    interpreter = interpreters.wanted(name)
     bad, tried = 0, 0
     for program, *options in MODES[mode]:
         needs = program.split("_")[0]
